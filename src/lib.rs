@@ -1,0 +1,25 @@
+//! loghaul hauls Apache access logs into OpenSearch.
+//!
+//! ```text
+//!  load         source     decode      chunk        parse           serialize      bulk_writer     report
+//!  ─────────    ───────    ───────     ──────       ──────────      ─────────      ───────────     ───────
+//!  Source  ──▶  Input  ──▶ Input  ──▶  Chunk  ──▶   Record<'c> ──▶  Block    ──▶   Receipt   ──▶   Report
+//!  (a file)     mmap or    plain       whole        fields          documents +    what became     totals,
+//!               stream     bytes       lines        borrowed from   line ranges    of each line    FileReport
+//!                                                   the chunk       (batched)                      per file
+//! ```
+//!
+//! The law, kept per file and per run, both sides counted apart:
+//! **lines read = indexed + duplicate + rejected + malformed + blank**.
+//!
+//! Open [`pipeline`] first.
+#![deny(unsafe_code)]
+#![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
+
+pub mod cli; // the flags
+pub mod commands;
+pub mod config; // what was typed becomes what is needed
+pub mod error; // what went wrong, what was tried, what to do next, and the exit code
+pub mod opensearch; // where documents go: client, template
+pub mod pipeline; // moves bytes: knows neither ledger nor command line
+pub mod schema; // one table: field, name, mapping // one file per command

@@ -1,0 +1,1 @@
+//! Ships batches of blocks through the Bulk API.

@@ -1,0 +1,3 @@
+//! Blocks go out, Receipts come back.
+
+pub mod bulk_writer;
