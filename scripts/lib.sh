@@ -130,25 +130,32 @@ once() {
 maven_artifact() {
     local output with_java=(env) trusted=/etc/ssl/certs/java/cacerts
     need mvn "It downloads $1. Install it: $(install_command maven)"
-    if ! have java && [ ! -x "${JAVA_HOME:-}/bin/java" ]; then
-        # mvn looks for Java in fewer places than we do. The runtime out of a Python package, unlike a
-        # distribution's, does not know the certificates that this machine trusts, so they are named.
+    if ! maven_finds_java; then
+        # The runtime out of a Python package, unlike a distribution's, does not know the certificates that this
+        # machine trusts, so they are named.
         with_java+=("JAVA_HOME=$(find_java 8 99 || printf '%s' "${java_home:-}")")
         if [ -r "$trusted" ]; then
             with_java+=("MAVEN_OPTS=${MAVEN_OPTS:-} -Djavax.net.ssl.trustStore=$trusted")
         fi
     fi
-    # Strict checksums: half a file must not pass as a file. DIR is the working directory so that a pom.xml or .mvn
-    # of the folder we happen to stand in has no say.
+    # Strict checksums: half a file must not pass as a file. Updated snapshots: else Maven remembers for a day that
+    # something was not to be had. DIR is the working directory so that a pom.xml or .mvn of the folder we happen to
+    # stand in has no say.
     if ! output=$(
         cd "$2"
-        "${with_java[@]}" mvn --batch-mode --quiet --strict-checksums --no-transfer-progress \
+        "${with_java[@]}" mvn --batch-mode --update-snapshots --quiet --strict-checksums --no-transfer-progress \
             org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$1" -DoutputDirectory=. 2>&1
     ); then
-        # The first line is the reason; then Maven explains itself.
-        say "mvn says: $(printf '%s\n' "$output" | sed -n $'s/\033\\[[0-9;]*m//g; s/^\\[ERROR\\] //p' | head -n 1)"
+        # The first line is the reason; then Maven explains how to explain more.
+        say "mvn says: $(printf '%s\n' "$output" | sed -e $'s/\033\\[[0-9;]*m//g' -e '/^\(\[ERROR\] *\)\{0,1\}$/d' -e '/e-run Maven/d;/more information/d' |
+            head -n 2 | cut -c 1-500)"
         return 1
     fi
+}
+
+# mvn looks for Java in fewer places than we do: in JAVA_HOME, and if that is not set, on the PATH.
+maven_finds_java() {
+    if [ -n "${JAVA_HOME:-}" ]; then [ -x "$JAVA_HOME/bin/java" ]; else have java; fi
 }
 
 # --- Java --------------------------------------------------------------------------------------------------------

@@ -61,6 +61,15 @@ impl Lines {
         }
     }
 
+    /// How many bytes of memory they hold.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Lines::Mapped(_, range) => range.len(),
+            Lines::Owned(bytes) => bytes.len(),
+            Lines::TooLong { head, .. } => head.len(),
+        }
+    }
+
     /// How many of the file's bytes they cover.
     pub fn covers(&self) -> u64 {
         match self {
@@ -260,6 +269,11 @@ impl StreamCutter {
     pub fn filled(&mut self, bytes: usize) {
         self.filled += bytes;
         assert!(self.filled <= self.buffer.len(), "filled more than the space");
+    }
+
+    /// Whether any bytes wait to be cut.
+    pub fn has_bytes(&self) -> bool {
+        self.filled > self.searched
     }
 
     /// Whether at least `chunk_bytes` bytes wait to be cut.

@@ -5,9 +5,15 @@
 //! Nobody but a reader ever waits for one, so whoever holds a ticket can always go on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::pipeline::stop::Stop;
+
+/// How often a wait looks whether the run was told to end.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A fixed number of bytes, lent out first come, first served.
 #[derive(Debug)]
@@ -16,6 +22,7 @@ pub struct Tickets {
     freed: Condvar,
     bytes_max: usize,
     pressure: Sender<()>,
+    stop: Arc<Stop>,
 }
 
 #[derive(Debug)]
@@ -24,7 +31,6 @@ struct State {
     /// Who waits, in order of arrival: only the first may take, so a large wish is not starved by small ones.
     waiting: VecDeque<u64>,
     arrivals: u64,
-    closed: bool,
 }
 
 /// A place for so many bytes. Given back when dropped.
@@ -36,11 +42,12 @@ pub struct Ticket {
 
 impl Tickets {
     /// A budget of `bytes_max` bytes, and a channel that holds a message whenever a reader has to wait: whoever
-    /// collects blocks should then let go of them.
-    pub fn new(bytes_max: usize) -> (Arc<Tickets>, Receiver<()>) {
+    /// collects blocks should then let go of them. Waits end with `stop`.
+    pub fn new(bytes_max: usize, stop: &Arc<Stop>) -> (Arc<Tickets>, Receiver<()>) {
         let (pressure, felt) = bounded(1);
-        let state = State { bytes_free: bytes_max, waiting: VecDeque::new(), arrivals: 0, closed: false };
-        (Arc::new(Tickets { state: Mutex::new(state), freed: Condvar::new(), bytes_max, pressure }), felt)
+        let state = State { bytes_free: bytes_max, waiting: VecDeque::new(), arrivals: 0 };
+        let state = Mutex::new(state);
+        (Arc::new(Tickets { state, freed: Condvar::new(), bytes_max, pressure, stop: Arc::clone(stop) }), felt)
     }
 
     /// Waits for a place of `bytes` bytes; a wish larger than the whole budget waits for all of it.
@@ -51,15 +58,17 @@ impl Tickets {
         let me = state.arrivals;
         state.arrivals += 1;
         state.waiting.push_back(me);
-        while !state.closed && (state.waiting.front() != Some(&me) || state.bytes_free < bytes) {
-            match self.pressure.try_send(()) {
-                Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
-            }
-            state = self.freed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut stopped = self.stop.is_raised();
+        while !stopped && (state.waiting.front() != Some(&me) || state.bytes_free < bytes) {
+            let _ = self.pressure.try_send(()); // full means that it is known
+            state = self.freed.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            stopped = self.stop.is_raised();
         }
         state.waiting.retain(|&other| other != me);
-        self.freed.notify_all(); // the next in the queue may find room, too
-        if state.closed {
+        if !state.waiting.is_empty() {
+            self.freed.notify_all(); // the next in the queue may find room, too
+        }
+        if stopped {
             return None;
         }
         state.bytes_free -= bytes;
@@ -69,12 +78,6 @@ impl Tickets {
     /// Whether a reader waits for a place right now.
     pub fn wanted(&self) -> bool {
         !self.lock().waiting.is_empty()
-    }
-
-    /// Ends every wait: nobody gets a ticket any more.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.freed.notify_all();
     }
 
     fn give_back(&self, bytes: usize) {
@@ -88,11 +91,16 @@ impl Tickets {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in one stage must not keep the others from ending in order.
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ticket {
+    /// How many bytes it stands for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Keeps `bytes` of its bytes and gives the rest back. A ticket never grows: what needs more than was taken is
     /// an excess of one block per parser, which the plan of memory counts as such.
     pub fn keep(&mut self, bytes: usize) {
@@ -112,11 +120,11 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::pipeline::stop::Reason;
 
     #[test]
     fn bytes_come_back_when_kept_less_or_dropped() {
-        let (tickets, _pressure) = Tickets::new(100);
+        let (tickets, _pressure) = Tickets::new(100, &Arc::new(Stop::new()));
         let mut first = tickets.take(80).unwrap();
         first.keep(30);
         let second = tickets.take(70).unwrap();
@@ -126,8 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_reader_is_felt_served_in_order_and_released_by_close() {
-        let (tickets, pressure) = Tickets::new(10);
+    fn a_waiting_reader_is_felt_served_and_released_by_the_end() {
+        let stop = Arc::new(Stop::new());
+        let (tickets, pressure) = Tickets::new(10, &stop);
         let held = tickets.take(10).unwrap();
         std::thread::scope(|scope| {
             let large = scope.spawn(|| tickets.take(10).is_some());
@@ -140,7 +149,7 @@ mod tests {
             while !tickets.wanted() {
                 std::thread::yield_now();
             }
-            tickets.close();
+            stop.raise(Reason::OutputClosed);
             assert!(never.join().unwrap());
             drop(held);
         });

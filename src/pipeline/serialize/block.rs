@@ -102,6 +102,14 @@ impl Block {
         self.indices.clear();
     }
 
+    /// How many bytes of memory it holds, used or not.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+            + self.documents.capacity() * size_of::<Document>()
+            + self.malformed_ndjson.capacity()
+            + self.samples.iter().map(|(_, line)| line.capacity()).sum::<usize>()
+    }
+
     /// The bytes of document `n`, its action line included.
     pub fn document_range(&self, n: usize) -> Range<usize> {
         let end = self.documents.get(n + 1).map_or(self.bytes.len(), |next| next.start as usize);

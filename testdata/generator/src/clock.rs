@@ -102,9 +102,7 @@ impl Clock {
         let [z3, z4] = two_digits(offset.unsigned_abs() % 60);
         out.push(b'[');
         out.extend_from_slice(&self.shown_text);
-        out.extend_from_slice(&[
-            h1, h2, b':', m1, m2, b':', s1, s2, b' ', sign, z1, z2, z3, z4, b']',
-        ]);
+        out.extend_from_slice(&[h1, h2, b':', m1, m2, b':', s1, s2, b' ', sign, z1, z2, z3, z4, b']']);
     }
 
     fn is_summer(&mut self, utc_s: i64) -> bool {
@@ -148,12 +146,12 @@ fn by_day(even_s: i64) -> i64 {
 
 fn date_of(day: i64) -> Date {
     let midnight = Timestamp::from_second(day * DAY_S).expect("checked options stay before the year 9999");
-    midnight.to_zoned(TimeZone::UTC).date()
+    TimeZone::UTC.to_datetime(midnight).date()
 }
 
 fn midnight_s(date: Date) -> i64 {
-    let midnight = date.to_datetime(Time::midnight()).to_zoned(TimeZone::UTC);
-    midnight.expect("checked options stay before the year 9999").timestamp().as_second()
+    let midnight = TimeZone::UTC.to_timestamp(date.to_datetime(Time::midnight()));
+    midnight.expect("checked options stay before the year 9999").as_second()
 }
 
 fn day_text(day: i64) -> [u8; 12] {

@@ -46,7 +46,7 @@ pub(crate) struct LineWriter<'a> {
     pub(crate) rng: &'a mut Rng,
 }
 
-impl LineWriter<'_> {
+impl<'a> LineWriter<'a> {
     /// Appends a line without its line end.
     pub(crate) fn write(&mut self, elapsed_s: u64, out: &mut Vec<u8>) -> Facts {
         let Self { options, vocabulary, .. } = *self;
@@ -85,8 +85,7 @@ impl LineWriter<'_> {
             0 // timed out: nothing was answered
         };
         let sent_bytes = exchange.body_bytes.unwrap_or(0) + head_bytes;
-        let bytes =
-            if format == Format::VhostCombined { Some(sent_bytes) } else { exchange.body_bytes };
+        let bytes = if format == Format::VhostCombined { Some(sent_bytes) } else { exchange.body_bytes };
         match bytes {
             Some(bytes) => push_number(bytes, out),
             None => out.push(b'-'),
@@ -96,15 +95,19 @@ impl LineWriter<'_> {
             let field_at = out.len();
             if exchange.headers {
                 self.referrer(agent.kind, out);
+                self.insert(&inserts, Field::Referrer, field_at, out);
             } else {
                 out.push(b'-');
             }
-            self.insert(&inserts, Field::Referrer, field_at, out);
             cut_last = out.len();
             out.extend_from_slice(b"\" \"");
             let field_at = out.len();
-            out.extend_from_slice(if exchange.headers { agent.text.as_bytes() } else { b"-" });
-            self.insert(&inserts, Field::Agent, field_at, out);
+            if exchange.headers {
+                out.extend_from_slice(agent.text.as_bytes());
+                self.insert(&inserts, Field::Agent, field_at, out);
+            } else {
+                out.push(b'-');
+            }
             out.push(b'"');
         }
         if format == Format::Combinedio {
@@ -126,7 +129,7 @@ impl LineWriter<'_> {
     }
 
     /// `%h`, or a list of addresses with a comma and a blank between them.
-    fn client(&mut self, out: &mut Vec<u8>) -> &Client {
+    fn client(&mut self, out: &mut Vec<u8>) -> &'a Client {
         let Self { options, vocabulary, .. } = *self;
         let ipv6_end = u64::from(options.share_ipv6);
         let hostnames_end = ipv6_end + u64::from(options.share_hostnames);
@@ -166,7 +169,7 @@ impl LineWriter<'_> {
         }
         let bits = self.rng.next_u64();
         out.push(b' ');
-        let ident = if bits.is_multiple_of(16) { *self.rng.pick(words::IDENTS) } else { "-" };
+        let ident = if bits.is_multiple_of(16) { self.rng.pick(words::IDENTS) } else { "-" };
         out.extend_from_slice(ident.as_bytes());
         out.push(b' ');
         let users = if bits >> 32 < u64::from(u32::MAX / 6) { words::ODD_USERS } else { words::USERS };
@@ -177,12 +180,14 @@ impl LineWriter<'_> {
     /// Method and target of a request that is understood, and its answer.
     fn request(&mut self, out: &mut Vec<u8>, inserts: &Inserts) -> Exchange {
         let vocabulary = self.vocabulary;
-        let (_, method) = words::METHODS[vocabulary.methods.pick(self.rng)];
+        let page = &vocabulary.pages[vocabulary.page_choice.pick(self.rng)];
+        let (_, status) = words::STATUSES[vocabulary.statuses.pick(self.rng)];
+        let (_, mut method) = words::METHODS[vocabulary.methods.pick(self.rng)];
+        if !matches!(page.kind, PageKind::Text | PageKind::Small) && method != "HEAD" {
+            method = "GET"; // nobody posts to a picture
+        }
         out.extend_from_slice(method.as_bytes());
         out.push(b' ');
-
-        let (_, status) = words::STATUSES[vocabulary.statuses.pick(self.rng)];
-        let page = &vocabulary.pages[vocabulary.page_choice.pick(self.rng)];
         let target_at = out.len();
         self.target(status, page, out);
         self.insert(inserts, Field::Target, target_at, out);
@@ -209,7 +214,9 @@ impl LineWriter<'_> {
             return;
         }
         out.extend_from_slice(page.target.as_bytes());
-        if page.takes_query && (bits >> 8) % 16 < 4 {
+        if status == 404 {
+            out.extend_from_slice(b".bak");
+        } else if page.takes_query && (bits >> 8) % 16 < 3 {
             let (_, query) = words::QUERIES[self.vocabulary.queries.pick(self.rng)];
             push_shape(self.rng, query, (bits >> 16) % 5_000, out);
         }
@@ -239,15 +246,16 @@ impl LineWriter<'_> {
     fn referrer(&mut self, kind: AgentKind, out: &mut Vec<u8>) {
         // Of 16: how many come from inside, how many from elsewhere; the others do not tell.
         let (inside, elsewhere) = match kind {
-            AgentKind::Browser => (7, 2),
-            AgentKind::Bot => (1, 0),
+            AgentKind::Browser => (5, 2),
+            AgentKind::Bot => (0, 0),
             AgentKind::Tool => (0, 1),
         };
         let bits = self.rng.next_u64();
         let from = bits % 16;
         if from < inside {
             let vocabulary = self.vocabulary;
-            let page = &vocabulary.pages[vocabulary.page_choice.pick(self.rng)];
+            let index = vocabulary.linking_pages[vocabulary.linking_choice.pick(self.rng)];
+            let page = &vocabulary.pages[index as usize];
             out.extend_from_slice(b"https://www.example.com");
             out.extend_from_slice(page.target.as_bytes());
         } else if from < inside + elsewhere {
@@ -268,21 +276,21 @@ impl LineWriter<'_> {
         let mut inserts = [None; 4];
         if self.rng.chance(options.share_escapes) {
             let text = self.rng.pick(words::ESCAPES).as_bytes();
-            inserts[0] = Some((*self.rng.pick(fields), Insert::Text(text)));
+            inserts[0] = Some((self.rng.pick(fields), Insert::Text(text)));
         }
         if self.rng.chance(options.share_utf8) {
             let text = self.rng.pick(words::UTF8).as_bytes();
-            inserts[1] = Some((*self.rng.pick(fields), Insert::Text(text)));
+            inserts[1] = Some((self.rng.pick(fields), Insert::Text(text)));
         }
         if self.rng.chance(options.share_invalid_utf8) {
-            let text: &[u8] = self.rng.pick(words::INVALID_UTF8);
-            inserts[2] = Some((*self.rng.pick(fields), Insert::Text(text)));
+            let text = self.rng.pick(words::INVALID_UTF8);
+            inserts[2] = Some((self.rng.pick(fields), Insert::Text(text)));
         }
         if self.rng.chance(options.share_long) {
             // Most are near the short end: the larger of two would be the other way round.
             let longest = u64::from(options.long_bytes_max);
             let bytes = self.rng.between(8_000, longest).min(self.rng.between(8_000, longest));
-            inserts[3] = Some((*self.rng.pick(fields), Insert::Long(bytes as usize)));
+            inserts[3] = Some((self.rng.pick(fields), Insert::Long(bytes as usize)));
         }
         inserts
     }
@@ -292,6 +300,9 @@ impl LineWriter<'_> {
         for &(for_field, insert) in inserts.iter().flatten() {
             if for_field != field {
                 continue;
+            }
+            if out[field_at..] == *b"-" {
+                out.truncate(field_at); // there is a header after all
             }
             // Not into an escape or a UTF-8 sequence that is there already: before or after it all.
             let is_plain = |byte: &u8| (0x20..0x7f).contains(byte) && *byte != b'\\';

@@ -1,8 +1,8 @@
 //! Lines that are no access lines: what is found in log directories, and what broken disks and programs leave.
 //!
-//! Each of them is malformed by every format this crate knows, and by the rule for the end of the user (the time is
-//! the bracket directly before the first quote that has ` [time] ` before it and is not behind a backslash). Nothing
-//! begins with the magic bytes of an archive, a byte-order mark or a NUL, which mean something else to a reader.
+//! Each of them is malformed in the format asked for (a `combined` line cut after the bytes is a good `common` one),
+//! also by the rule for the end of the user: the time is the bracket directly before the first quote that has
+//! ` [time] ` before it and is not behind a backslash. Nothing begins with the magic bytes of an archive, a byte-order mark or a NUL, which mean something else to a reader.
 
 use crate::line::{LineWriter, vhost};
 use crate::options::Format;
@@ -14,9 +14,9 @@ use crate::words;
 const TEXTS: &[&str] = &[
     // httpd 2.2 and 2.4 error logs
     "[Fri Sep 09 10:42:29 2011] [error] [client 10.1.2.3] File does not exist: /var/www/{w}, referer: http://www.example.com/{w}",
-    "[Mon Jan 15 03:{w}:12 2024] [notice] caught SIGTERM, shutting down",
+    "[Mon Jan 15 03:25:12 2024] [notice] caught SIGTERM, shutting down",
     "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid {n}:tid 4328636416] (13)Permission denied: [client 72.15.99.187:{n}] AH00035: access to /{w}/ denied (filesystem path '/var/www/{w}') because search permissions are missing on a component of the path",
-    "[Tue Jan 16 04:12:01.000001 2024] [:error] [pid {n}] [client 198.51.100.7:{n}] PHP Warning:  Undefined variable $\\x66oo in \"/var/www/{w}.php\" on line {n}",
+    "[Tue Jan 16 04:12:01.000001 2024] [:error] [pid {n}] [client 198.51.100.7:{n}] PHP Warning:  Undefined variable $title in \"/var/www/{w}.php\" on line {n}",
     "AH00558: apache2: Could not reliably determine the server's fully qualified domain name, using 127.0.1.1. Set the 'ServerName' directive globally to suppress this message",
     // other servers
     "2024/01/15 03:12:44 [error] {n}#0: *{n} open() \"/var/www/{w}\" failed (2: No such file or directory), client: 192.0.2.1, server: _, request: \"GET /{w} HTTP/1.1\", host: \"example.com\"",
@@ -82,7 +82,7 @@ impl LineWriter<'_> {
     }
 
     fn foreign_text(&mut self, out: &mut Vec<u8>) {
-        let text = *self.rng.pick(TEXTS);
+        let text = self.rng.pick(TEXTS);
         let number = self.rng.between(1, 65_535);
         push_shape(self.rng, text, number, out);
     }

@@ -65,7 +65,7 @@ const DONORS: &[&[u8]] = &[
 
 /// Damages a line in one to four ways, with a hand-written line to splice from. See [`mutate_with`].
 pub fn mutate(rng: &mut Rng, line: &mut Vec<u8>) {
-    let donor = *rng.pick(DONORS);
+    let donor = rng.pick(DONORS);
     mutate_with(rng, line, donor);
 }
 
@@ -93,9 +93,9 @@ fn change(rng: &mut Rng, line: &mut Vec<u8>, donor: &[u8]) {
     let at = rng.index(line.len());
     match rng.below(16) {
         0 => line[at] ^= 1 << rng.below(8),
-        1 => line[at] = *rng.pick(SPECIAL_BYTES),
+        1 => line[at] = rng.pick(SPECIAL_BYTES),
         2 => line[at] = rng.below(256) as u8,
-        3 | 4 => line.insert(insert_at(rng, line), *rng.pick(SPECIAL_BYTES)),
+        3 | 4 => line.insert(insert_at(rng, line), rng.pick(SPECIAL_BYTES)),
         5 | 6 => {
             let at = insert_at(rng, line);
             line.splice(at..at, rng.pick(TOKENS).iter().copied());
@@ -116,7 +116,7 @@ fn change(rng: &mut Rng, line: &mut Vec<u8>, donor: &[u8]) {
         13 => drop(line.drain(..at)),
         14 => {
             // A run of one byte, up to a bit over four times 32: every border of vector code.
-            let byte = *rng.pick(b"aa  \\\"9\x80\x1f");
+            let byte = rng.pick(b"aa  \\\"9\x80\x1f");
             let count = rng.index(140);
             line.splice(at..at, std::iter::repeat_n(byte, count));
         }

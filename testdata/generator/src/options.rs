@@ -27,8 +27,7 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order of the manual page.
-    pub const ALL: [Self; 5] =
-        [Self::Common, Self::Combined, Self::VhostCombined, Self::VhostCommon, Self::Combinedio];
+    pub const ALL: [Self; 5] = [Self::Common, Self::Combined, Self::VhostCombined, Self::VhostCommon, Self::Combinedio];
 
     /// The name as flags and configurations write it, for example `vhost_combined`.
     pub fn name(self) -> &'static str {
@@ -138,7 +137,7 @@ pub struct Options {
     /// About the longest of those, in bytes, at least 8,000. A line above 1 MiB is more than loaders take by default.
     pub long_bytes_max: u32,
 
-    /// Not an access line: error logs, JSON, cut lines, bad dates, binary. Malformed in every format named above.
+    /// Not an access line: error logs, JSON, cut lines, bad dates, binary.
     pub share_malformed: u32,
     /// Nothing but the line end. With malformed at most all.
     pub share_blank: u32,
@@ -233,9 +232,7 @@ impl Options {
         }
         let clients = [self.share_ipv6, self.share_hostnames, self.share_forwarded];
         let kinds = [self.share_malformed, self.share_blank];
-        for (names, shares) in
-            [("ipv6 + hostnames + forwarded", &clients[..]), ("malformed + blank", &kinds[..])]
-        {
+        for (names, shares) in [("ipv6 + hostnames + forwarded", &clients[..]), ("malformed + blank", &kinds[..])] {
             let sum: u64 = shares.iter().map(|&share| u64::from(share)).sum();
             if sum > u64::from(SHARE_ALL) {
                 return Err(format!("{names} are {sum} together, but shares are out of {SHARE_ALL}"));

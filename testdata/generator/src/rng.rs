@@ -61,8 +61,8 @@ impl Rng {
 
     /// One of the items, all equally likely. The slice is not empty.
     #[inline]
-    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.index(items.len())]
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.index(items.len())]
     }
 
     /// A size in bytes with a long tail: about log-normal around `2^(median_log2_16 / 16)`, one standard deviation
@@ -73,9 +73,9 @@ impl Rng {
         const SUM_MEAN: i64 = 4 * 0xffff / 2;
         const SUM_DEVIATION: i64 = 37_837; // 65,536 * sqrt(4 / 12)
         let bits = self.next_u64();
-        let sum: i64 = (0..4).map(|i| (bits >> (16 * i) & 0xffff) as i64).sum();
-        let log2_65536 = (i64::from(median_log2_16) << 12)
-            + (sum - SUM_MEAN) * (i64::from(deviation_log2_16) << 12) / SUM_DEVIATION;
+        let sum: i64 = (0..4).map(|i| ((bits >> (16 * i)) & 0xffff) as i64).sum();
+        let log2_65536 =
+            (i64::from(median_log2_16) << 12) + (sum - SUM_MEAN) * (i64::from(deviation_log2_16) << 12) / SUM_DEVIATION;
         let log2_65536 = log2_65536.clamp(0, 40 << 16) as u64;
         ((0x1_0000 + (log2_65536 & 0xffff)) << (log2_65536 >> 16)) >> 16
     }
@@ -103,10 +103,8 @@ impl Weighted {
         assert!(total > 0, "a weighted choice needs a weight above 0");
         // Each item brings weight * count; each cell holds `total`. Small items are filled up by large ones.
         let mut left: Vec<u64> = weights.iter().map(|weight| weight * count).collect();
-        let mut cells: Vec<Cell> =
-            (0..count).map(|i| Cell { keep_below: 1 << 32, alias: i as u32 }).collect();
-        let (mut small, mut large): (Vec<usize>, Vec<usize>) =
-            (0..weights.len()).partition(|&i| left[i] < total);
+        let mut cells: Vec<Cell> = (0..count).map(|i| Cell { keep_below: 1 << 32, alias: i as u32 }).collect();
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..weights.len()).partition(|&i| left[i] < total);
         while let (Some(&giver), Some(taker)) = (large.last(), small.pop()) {
             let keep_below = (u128::from(left[taker]) << 32) / u128::from(total);
             cells[taker] = Cell { keep_below: keep_below as u64, alias: giver as u32 };
@@ -128,7 +126,7 @@ impl Weighted {
     #[inline]
     pub(crate) fn pick(&self, rng: &mut Rng) -> usize {
         let bits = rng.next_u64();
-        let index = ((bits >> 32) * self.cells.len() as u64 >> 32) as usize;
+        let index = (((bits >> 32) * self.cells.len() as u64) >> 32) as usize;
         let cell = self.cells[index];
         if (bits & 0xffff_ffff) < cell.keep_below { index } else { cell.alias as usize }
     }

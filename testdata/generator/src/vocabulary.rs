@@ -15,6 +15,9 @@ pub(crate) struct Vocabulary {
     pub(crate) hostnames: Population,
     pub(crate) pages: Vec<Page>,
     pub(crate) page_choice: Weighted,
+    /// Indices of the pages that link to others, ranked like them.
+    pub(crate) linking_pages: Vec<u32>,
+    pub(crate) linking_choice: Weighted,
     pub(crate) agent_choice: Weighted,
     pub(crate) vhosts: Weighted,
     pub(crate) methods: Weighted,
@@ -69,12 +72,17 @@ impl Vocabulary {
         let v4 = population(rng, options.clients, |rng, _| v4_address(rng));
         let v6 = population(rng, some, v6_address);
         let hostnames = population(rng, some, hostname);
+        let pages = pages(rng, options.pages);
+        let linking_pages: Vec<u32> =
+            (0..).zip(&pages).filter(|(_, page)| page.kind == PageKind::Text).map(|(index, _)| index).collect();
         Self {
             agents,
             v4,
             v6,
             hostnames,
-            pages: pages(rng, options.pages),
+            linking_choice: Weighted::zipf(linking_pages.len(), 2),
+            linking_pages,
+            pages,
             page_choice: Weighted::zipf(options.pages as usize, 2),
             agent_choice,
             vhosts: Weighted::new(words::VHOSTS.iter().map(|vhost| vhost.0)),
@@ -144,7 +152,7 @@ fn v6_address(rng: &mut Rng, rank: u32) -> String {
 fn hostname(rng: &mut Rng, rank: u32) -> String {
     let address = v4_address(rng);
     let dashed = address.replace('.', "-");
-    let word = *rng.pick(words::PAGE_WORDS);
+    let word = rng.pick(words::PAGE_WORDS);
     match rng.below(8) {
         0 => format!("pm{rank}_{}.digital.example.net", rng.below(64)),
         1 => format!("{address}.example.com"),
@@ -162,8 +170,8 @@ fn pages(rng: &mut Rng, count: u32) -> Vec<Page> {
     let mut downloads = words::DOWNLOADS.iter();
     (0..count)
         .map(|rank| {
-            // Large files are known, but not the most visited: together about one line in 150.
-            if rank % 30 == 29
+            // Large files are known, but not the most visited: together about one line in 300.
+            if rank % 100 == 99
                 && let Some(&(target, bytes)) = downloads.next()
             {
                 let kind = PageKind::Download;
@@ -232,8 +240,7 @@ mod tests {
         let vocabulary = Vocabulary::new(&Options::default(), &mut Rng::new(1));
         let targets: HashSet<&str> = vocabulary.pages.iter().map(|page| page.target.as_str()).collect();
         assert_eq!(targets.len(), 3_000);
-        let clients: HashSet<&str> =
-            vocabulary.v4.clients.iter().map(|client| client.host.as_str()).collect();
+        let clients: HashSet<&str> = vocabulary.v4.clients.iter().map(|client| client.host.as_str()).collect();
         assert!(clients.len() > 4_990, "{}", clients.len());
         assert!(vocabulary.agents.len() > 300, "{}", vocabulary.agents.len());
         assert!(vocabulary.v6.clients.iter().any(|client| client.host == "fe80::1%eth0"));

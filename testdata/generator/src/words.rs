@@ -4,6 +4,8 @@
 //! (since httpd 2.0.46) bytes from 0x80 stand escaped here as httpd's `ap_escape_logitem` writes them. Any change
 //! changes the bytes of every generated log: see the pinned checksums in `tests/pinned.rs`.
 
+use AgentKind::{Bot, Browser, Tool};
+
 /// Who is behind an agent; it decides about referrers and users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AgentKind {
@@ -25,11 +27,9 @@ const fn agent(weight: u32, kind: AgentKind, template: &'static str, versions: (
     AgentFamily { weight, kind, template, versions }
 }
 
-use AgentKind::{Bot, Browser, Tool};
-
 #[rustfmt::skip]
 pub(crate) const AGENTS: &[AgentFamily] = &[
-    agent(2600, Browser, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36", (103, 122)),
+    agent(2000, Browser, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36", (103, 122)),
     agent(900, Browser, "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Mobile Safari/537.36", (108, 122)),
     agent(700, Browser, "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36", (109, 122)),
     agent(650, Browser, "Mozilla/5.0 (iPhone; CPU iPhone OS 17_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.{} Mobile/15E148 Safari/604.1", (0, 3)),
@@ -44,15 +44,15 @@ pub(crate) const AGENTS: &[AgentFamily] = &[
     agent(150, Browser, "Mozilla/5.0 (Linux; Android 13; SAMSUNG SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/{}.0 Chrome/115.0.0.0 Mobile Safari/537.36", (20, 23)),
     agent(80, Browser, "Mozilla/5.0 (iPad; CPU OS 16_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.{} Mobile/15E148 Safari/604.1", (1, 6)),
     agent(40, Browser, "Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko", (0, 0)),
-    agent(60, Browser, "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.0)", (0, 0)),
+    agent(500, Browser, "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.0)", (0, 0)),
     agent(20, Browser, "Mozilla/5.0 (Windows; U; Windows NT 5.1; en-US; rv:1.9.2) Gecko/20100115 Firefox/3.6", (0, 0)),
     agent(30, Browser, "Mozilla/5.0(Macintosh;IntelMacOSX10.15;rv:80.0)Gecko/20100101Firefox/80.0", (0, 0)),
     agent(12, Browser, "Mozilla/5.0 (Linux; U; Android 8.1.0; zh-CN; EML-AL00 Build/HUAWEIEML-AL00) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/57.0.2987.108 baidu.sogo.uc.UCBrowser/11.9.4.974 UWS/2.13.1.48 Mobile Safari/537.36 AliApp(DingTalk/4.5.11) Channel/227200 language/zh-CN", (0, 0)),
     agent(15, Browser, "Opera/9.80 (Windows NT 6.1; WOW64) Presto/2.12.388 Version/12.{}", (14, 18)),
     agent(5, Browser, "Lynx/2.9.0dev.10 libwww-FM/2.14 SSL-MM/1.4.1 GNUTLS/3.7.9", (0, 0)),
 
-    agent(600, Bot, "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", (0, 0)),
-    agent(300, Bot, "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.6099.224 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", (112, 120)),
+    agent(500, Bot, "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", (0, 0)),
+    agent(200, Bot, "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.6099.224 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", (112, 120)),
     agent(60, Bot, "Googlebot-Image/1.0", (0, 0)),
     agent(400, Bot, "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", (0, 0)),
     agent(150, Bot, "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/{}.0.5845.141 Safari/537.36", (103, 116)),
@@ -76,27 +76,26 @@ pub(crate) const AGENTS: &[AgentFamily] = &[
     agent(80, Bot, "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)", (0, 0)),
     agent(20, Bot, "DuckDuckBot/1.1; (+http://duckduckgo.com/duckduckbot.html)", (0, 0)),
 
-    agent(160, Tool, "curl/7.{}.0", (58, 88)),
-    agent(60, Tool, "curl/8.{}.0", (0, 6)),
-    agent(120, Tool, "python-requests/2.{}.0", (22, 31)),
-    agent(60, Tool, "Go-http-client/1.1", (0, 0)),
-    agent(40, Tool, "Go-http-client/2.0", (0, 0)),
-    agent(30, Tool, "Wget/1.21.{}", (1, 4)),
-    agent(20, Tool, "okhttp/4.{}.0", (9, 12)),
-    agent(20, Tool, "Apache-HttpClient/4.5.{} (Java/11.0.22)", (12, 14)),
-    agent(20, Tool, "Java/1.8.0_{}", (292, 401)),
-    agent(15, Tool, "libwww-perl/6.{}", (43, 72)),
-    agent(15, Tool, "Python/3.{} aiohttp/3.9.1", (9, 12)),
-    agent(12, Tool, "axios/1.{}.0", (1, 6)),
-    agent(10, Tool, "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", (0, 0)),
-    agent(10, Tool, "PostmanRuntime/7.{}.0", (28, 36)),
-    agent(40, Tool, "Mozilla/5.0 zgrab/0.x", (0, 0)),
-    agent(15, Tool, "masscan/1.3 (https://github.com/robertdavidgraham/masscan)", (0, 0)),
-    agent(10, Tool, "kube-probe/1.{}", (24, 29)),
-    agent(25, Tool, "Apache/2.4.{} (Debian) OpenSSL/3.0.11 (internal dummy connection)", (54, 58)),
-    agent(10, Tool, "WordPress/6.{}; https://blog.example.org", (0, 4)),
-    agent(30, Tool, "Mozilla/5.0", (0, 0)),
-    agent(150, Tool, "-", (0, 0)),
+    agent(600, Tool, "curl/7.{}.0", (58, 88)),
+    agent(120, Tool, "curl/8.{}.0", (0, 6)),
+    agent(600, Tool, "python-requests/2.{}.0", (22, 31)),
+    agent(120, Tool, "Go-http-client/1.1", (0, 0)),
+    agent(80, Tool, "Go-http-client/2.0", (0, 0)),
+    agent(60, Tool, "Wget/1.21.{}", (1, 4)),
+    agent(40, Tool, "okhttp/4.{}.0", (9, 12)),
+    agent(40, Tool, "Apache-HttpClient/4.5.{} (Java/11.0.22)", (12, 14)),
+    agent(40, Tool, "Java/1.8.0_{}", (292, 401)),
+    agent(30, Tool, "libwww-perl/6.{}", (43, 72)),
+    agent(30, Tool, "Python/3.{} aiohttp/3.9.1", (9, 12)),
+    agent(24, Tool, "axios/1.{}.0", (1, 6)),
+    agent(20, Tool, "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", (0, 0)),
+    agent(20, Tool, "PostmanRuntime/7.{}.0", (28, 36)),
+    agent(80, Tool, "Mozilla/5.0 zgrab/0.x", (0, 0)),
+    agent(30, Tool, "masscan/1.3 (https://github.com/robertdavidgraham/masscan)", (0, 0)),
+    agent(20, Tool, "kube-probe/1.{}", (24, 29)),
+    agent(20, Tool, "WordPress/6.{}; https://blog.example.org", (0, 4)),
+    agent(60, Tool, "Mozilla/5.0", (0, 0)),
+    agent(250, Tool, "-", (0, 0)),
     agent(4, Tool, "", (0, 0)), // the header sent, but empty: `""`
 ];
 
@@ -164,8 +163,8 @@ pub(crate) const PAGE_SHAPES: &[(u32, &str, PageKind)] = &[
     (18, "/blog/{w}-{w}-{w}-{n}/", PageKind::Text),
     (10, "/products/{w}-{w}-{n}.html", PageKind::Text),
     (8, "/wiki/{w}_{w}_{n}", PageKind::Text),
-    (8, "/index.php?option=com_content&view=article&id={n}:{w}-{w}&Itemid=53", PageKind::Text),
-    (4, "/index.php?option=com_phocagallery&view=category&id={n}:{w}-{w}&Itemid=53", PageKind::Text),
+    (5, "/index.php?option=com_content&view=article&id={n}:{w}-{w}&Itemid=53", PageKind::Text),
+    (2, "/index.php?option=com_phocagallery&view=category&id={n}:{w}-{w}&Itemid=53", PageKind::Text),
     (14, "/images/{w}/{w}-{n}.jpg", PageKind::Image),
     (6, "/images/stories/{w}/{w}_{n}.png", PageKind::Image),
     (5, "/wp-content/uploads/2023/11/{w}-{w}-{n}-1024x768.jpg", PageKind::Image),
@@ -183,16 +182,15 @@ pub(crate) const PAGE_SHAPES: &[(u32, &str, PageKind)] = &[
 
 pub(crate) const PAGE_WORDS: &[&str] = &[
     "alpine", "amber", "anchor", "apple", "archive", "autumn", "bakery", "beacon", "bicycle", "blue", "bridge",
-    "brook", "cabin", "camera", "candle", "canyon", "castle", "cedar", "chapel", "cherry", "cloud", "coffee",
-    "copper", "coral", "cotton", "crystal", "daily", "desert", "dragon", "eagle", "early", "easy", "echo", "engine",
-    "falcon", "farm", "fjord", "forest", "fox", "garden", "ginger", "glacier", "golden", "granite", "green",
-    "harbor", "hazel", "hidden", "honey", "house", "island", "ivory", "jasmine", "journey", "kettle", "kitchen",
-    "lantern", "lemon", "library", "lilac", "little", "maple", "market", "meadow", "melody", "mirror", "misty",
-    "mountain", "north", "notes", "oak", "ocean", "old", "olive", "orchard", "paper", "pearl", "pebble", "pepper",
-    "pine", "planet", "quick", "quiet", "rain", "recipe", "red", "report", "river", "rose", "saddle", "sailor",
-    "salt", "shadow", "silver", "snow", "spring", "stone", "summer", "sunset", "table", "thunder", "tiger",
-    "travel", "valley", "velvet", "village", "violet", "walnut", "water", "weekly", "whale", "willow", "window",
-    "winter", "wood", "yellow",
+    "brook", "cabin", "camera", "candle", "canyon", "castle", "cedar", "chapel", "cherry", "cloud", "coffee", "copper",
+    "coral", "cotton", "crystal", "daily", "desert", "dragon", "eagle", "early", "easy", "echo", "engine", "falcon",
+    "farm", "fjord", "forest", "fox", "garden", "ginger", "glacier", "golden", "granite", "green", "harbor", "hazel",
+    "hidden", "honey", "house", "island", "ivory", "jasmine", "journey", "kettle", "kitchen", "lantern", "lemon",
+    "library", "lilac", "little", "maple", "market", "meadow", "melody", "mirror", "misty", "mountain", "north",
+    "notebook", "oak", "ocean", "old", "olive", "orchard", "paper", "pearl", "pebble", "pepper", "pine", "planet",
+    "quick", "quiet", "rain", "recipe", "red", "report", "river", "rose", "saddle", "sailor", "salt", "shadow",
+    "silver", "snow", "spring", "stone", "summer", "sunset", "table", "thunder", "tiger", "travel", "valley", "velvet",
+    "village", "violet", "walnut", "water", "weekly", "whale", "willow", "window", "winter", "wood", "yellow",
 ];
 
 /// What scanners ask for and nobody has: the usual 404s (and some 403s).
@@ -303,9 +301,30 @@ pub(crate) const REFERRERS: &[(u32, &str)] = &[
 ];
 
 pub(crate) const USERS: &[&str] = &[
-    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "admin", "backup", "deploy",
-    "monitoring", "svc-report", "j.smith", "anna_k", "user01", "u4711", "root", "test", "guest",
-    "alice@example.com", "maria.garcia@example.org",
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "erin",
+    "frank",
+    "grace",
+    "heidi",
+    "ivan",
+    "judy",
+    "admin",
+    "backup",
+    "deploy",
+    "monitoring",
+    "svc-report",
+    "j.smith",
+    "anna_k",
+    "user01",
+    "u4711",
+    "root",
+    "test",
+    "guest",
+    "alice@example.com",
+    "maria.garcia@example.org",
 ];
 
 /// Users that break a parser which splits at blanks, brackets or quotes.
@@ -342,7 +361,7 @@ pub(crate) const EXTRAS: &[(u32, &str)] = &[
     (20, " {n}"),
     (10, " 0/{n}"),
     (10, " \"sid={n}; theme=dark; _ga=GA1.2.{n}.{n}\""),
-    (8, " \"203.0.113.{n}, 10.0.0.7\""),
+    (8, " \"203.0.113.9, 10.0.0.7\""),
     (5, " X-Forwarded-For=\"198.51.100.23\""),
     (5, " TLSv1.3 TLS_AES_256_GCM_SHA384"),
     (4, " ZcQ{n}@aAwEAAB{n}"),
