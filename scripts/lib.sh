@@ -146,9 +146,9 @@ maven_artifact() {
         "${with_java[@]}" mvn --batch-mode --update-snapshots --quiet --strict-checksums --no-transfer-progress \
             org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$1" -DoutputDirectory=. 2>&1
     ); then
-        # The first line is the reason; then Maven explains how to explain more.
-        say "mvn says: $(printf '%s\n' "$output" | sed -e $'s/\033\\[[0-9;]*m//g' -e '/^\(\[ERROR\] *\)\{0,1\}$/d' -e '/e-run Maven/d;/more information/d' |
-            head -n 2 | cut -c 1-500)"
+        # The first lines are the reason; then Maven explains how to have more explained.
+        say "mvn says: $(printf '%s\n' "$output" |
+            sed -e $'s/\033\\[[0-9;]*m//g' -e 's/^\[ERROR\] *//' -e '/^$/d' -e '/e-run Maven/,$d' | head -n 2 | cut -c 1-500)"
         return 1
     fi
 }

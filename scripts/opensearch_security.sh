@@ -67,12 +67,14 @@ configure_security() {
 
 make_certificates() {
     local certs=$1 client='basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n'
+    local node='basicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\n'
+    node+='extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n'
     need openssl "It makes the certificates. Install it: $(install_command openssl)"
     rm -rf "$certs"
     mkdir -p "$certs"
     authority "$certs/ca" 'loghaul test CA'
     authority "$certs/foreign" 'foreign CA'
-    certificate "$certs/node" node "$certs/ca" 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n'
+    certificate "$certs/node" node "$certs/ca" "$node"
     certificate "$certs/admin" admin "$certs/ca" "$client"
     certificate "$certs/writer" writer "$certs/ca" "$client"
     certificate "$certs/stranger" writer "$certs/foreign" "$client"

@@ -216,11 +216,8 @@ fn glob_walk(word: &Path) -> Option<Walk> {
     let depth = word.components().skip_while(|part| !wild(part.as_os_str())).count();
     let depth = if text.contains("**") { usize::MAX } else { depth };
     // walkdir shows paths below "." as "./a"; a glob that does not start so must still match them.
-    let (root, pattern) = if root.as_os_str().is_empty() {
-        (PathBuf::from("."), format!("./{text}"))
-    } else {
-        (root, text.to_owned())
-    };
+    let (root, pattern) =
+        if root.as_os_str().is_empty() { (PathBuf::from("."), format!("./{text}")) } else { (root, text.to_owned()) };
     let matcher = glob(&pattern).ok()?.compile_matcher();
     Some(Walk { entries: walk(&root, depth), glob: Some(matcher), word: word.to_owned(), found: 0 })
 }

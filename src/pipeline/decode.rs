@@ -42,7 +42,13 @@ pub fn encoding(first_bytes: &[u8]) -> Encoding {
 fn may_be_packed(first_bytes: &[u8]) -> bool {
     matches!(
         first_bytes,
-        [] | [0x1f] | [0x1f, 0x8b] | [0x28] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a] | [0x50..=0x5f, 0x2a, 0x4d]
+        [] | [0x1f]
+            | [0x1f, 0x8b]
+            | [0x28]
+            | [0x28, 0xb5]
+            | [0x28, 0xb5, 0x2f]
+            | [0x50..=0x5f, 0x2a]
+            | [0x50..=0x5f, 0x2a, 0x4d]
     )
 }
 
@@ -151,7 +157,8 @@ impl<R: BufRead, U: Unpacker> Read for Unpack<R, U> {
                 Err(damage) => self.damage = Some(damage),
             }
             if self.damage.is_none() && at_end && !self.between && step.given == 0 {
-                self.damage = Some(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut: it ends too early"));
+                self.damage =
+                    Some(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut: it ends too early"));
             }
             if self.damage.is_some() {
                 return if given > 0 { Ok(given) } else { self.read(output) };
@@ -284,7 +291,10 @@ mod tests {
     }
 
     fn zstandard(bytes: &[u8]) -> Vec<u8> {
-        zstd::encode_all(bytes, 1).unwrap()
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
     }
 
     /// Reads to the end or the damage, `step` bytes at a time.

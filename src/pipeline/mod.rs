@@ -11,15 +11,15 @@
 //!       └──────────────────────────── ticket: a place in memory, given back ◀────────────────┘
 //! ```
 
-pub mod source; // Source (what is asked for) -> Input: mapped or streamed
-mod map; // the mapped file; all unsafe of reading is there
+pub mod chunk; // Input -> Chunks of whole lines
 pub mod decode; // gzip and zstd by their first bytes
 pub mod head; // the first bytes: identity and format
-pub mod chunk; // Input -> Chunks of whole lines
+mod map; // the mapped file; all unsafe of reading is there
 pub mod parse; // a line -> Record: fields borrowed from the chunk
+pub mod report;
 pub mod serialize; // a chunk's Records -> Block: documents and where they came from
 pub mod sink; // Blocks go out, Receipts come back
-pub mod report; // Receipts add up: the law
+pub mod source; // Source (what is asked for) -> Input: mapped or streamed // Receipts add up: the law
 
 pub mod memory; // how large chunks and tickets are
 pub mod parcel; // a Block on its way, with what its Receipt needs
@@ -135,7 +135,12 @@ pub fn run(
             scope.spawn(move || stage(Stage::Parser, options, stop, || parsers.work(&chunks, &parcels, &events)));
         }
         drop((chunks, parcel_sender));
-        sink.spawn(scope, options, stop, sink::Inlets { parcels, pressure, events, tickets: &tickets, blocks: &blocks });
+        sink.spawn(
+            scope,
+            options,
+            stop,
+            sink::Inlets { parcels, pressure, events, tickets: &tickets, blocks: &blocks },
+        );
         collector.collect(&events_taken, stop);
     });
 

@@ -221,10 +221,8 @@ struct PatientReader {
 impl Read for PatientReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.can_wait {
-            let mut fds = [
-                PollFd::new(&self.file, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.stop.fd(), PollFlags::IN),
-            ];
+            let mut fds =
+                [PollFd::new(&self.file, PollFlags::IN), PollFd::from_borrowed_fd(self.stop.fd(), PollFlags::IN)];
             let ready = match poll(&mut fds, Some(&PIPE_SILENCE)) {
                 Ok(ready) => ready,
                 Err(rustix::io::Errno::INTR) => return Err(io::ErrorKind::WouldBlock.into()),

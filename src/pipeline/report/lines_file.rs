@@ -23,7 +23,8 @@ impl LinesFile {
     /// # Errors
     /// If it cannot be opened for writing.
     pub fn open(path: &Path, bytes_max: u64) -> Result<LinesFile> {
-        let file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed("open", path, &error))?;
+        let file =
+            OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed("open", path, &error))?;
         let bytes = file.metadata().map_err(|error| failed("open", path, &error))?.len();
         Ok(LinesFile { path: path.to_owned(), file: BufWriter::new(file), bytes, bytes_max, left_out: 0 })
     }
