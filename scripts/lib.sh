@@ -148,7 +148,8 @@ maven_artifact() {
     ); then
         # The first lines are the reason; then Maven explains how to have more explained.
         say "mvn says: $(printf '%s\n' "$output" |
-            sed -e $'s/\033\\[[0-9;]*m//g' -e 's/^\[ERROR\] *//' -e '/^$/d' -e '/e-run Maven/,$d' | head -n 2 | cut -c 1-500)"
+            sed -e $'s/\033\\[[0-9;]*m//g' -e 's/^\[ERROR\] *//' -e '/^$/d' -e '/e-run Maven/,$d' |
+            head -n 2 | cut -c 1-500)"
         return 1
     fi
 }
