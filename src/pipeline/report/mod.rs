@@ -4,4 +4,6 @@ pub mod receipt;
 pub use receipt::{DeadLetter, Outcomes, Receipt};
 pub mod totals; // the data: counts, files, the run; the law and the exit code
 pub use totals::{Counts, Ended, FileReport, FileStatus, Report};
+pub mod escape; // shows what strangers wrote
 pub mod json; // the same for machines
+pub mod progress; // while the run is under way
