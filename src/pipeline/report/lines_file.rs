@@ -1,6 +1,6 @@
 //! [`LinesFile`]: an NDJSON file of lines that need somebody's attention, with a cap.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,15 +18,15 @@ pub struct LinesFile {
 }
 
 impl LinesFile {
-    /// Opens `path` to add lines at its end.
+    /// Makes an empty file, or empties the one that is there.
     ///
     /// # Errors
     /// If it cannot be opened for writing.
-    pub fn open(path: &Path, bytes_max: u64) -> Result<LinesFile> {
-        let file =
-            OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed("open", path, &error))?;
-        let bytes = file.metadata().map_err(|error| failed("open", path, &error))?.len();
-        Ok(LinesFile { path: path.to_owned(), file: BufWriter::new(file), bytes, bytes_max, left_out: 0 })
+    pub fn create(path: &Path, bytes_max: u64) -> Result<LinesFile> {
+        let file = File::create(path).map_err(|error| {
+            Error::failed(format!("cannot open {} for writing: {}", path.display(), io_reason(&error)))
+        })?;
+        Ok(LinesFile { path: path.to_owned(), file: BufWriter::new(file), bytes: 0, bytes_max, left_out: 0 })
     }
 
     /// Adds whole lines, as many as the limit allows.
@@ -42,7 +42,7 @@ impl LinesFile {
             return Ok(());
         }
         self.bytes += lines.len() as u64;
-        self.file.write_all(lines).map_err(|error| failed("write to", &self.path, &error))
+        self.file.write_all(lines).map_err(|error| failed(&self.path, &error))
     }
 
     /// Writes out what is buffered and makes it durable. Gives the number of lines left out because of the limit.
@@ -55,12 +55,12 @@ impl LinesFile {
             Ok(()) => Ok(self.left_out),
             // A pipe or /dev/stderr cannot be synced, and need not be.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(self.left_out),
-            Err(error) => Err(failed("write to", &self.path, &error)),
+            Err(error) => Err(failed(&self.path, &error)),
         }
     }
 }
 
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::stopped(format!("cannot {what} {}: {}", path.display(), io_reason(error)))
         .hint("make room or name another file, then run the same load again")
 }
