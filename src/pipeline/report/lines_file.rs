@@ -61,6 +61,6 @@ impl LinesFile {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::stopped(format!("cannot {what} {}: {}", path.display(), io_reason(error)))
+    Error::stopped(format!("cannot write to {}: {}", path.display(), io_reason(error)))
         .hint("make room or name another file, then run the same load again")
 }
