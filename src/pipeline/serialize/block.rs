@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::buffer::Buffer;
 use crate::pipeline::parse::Malformed;
 
 /// The documents of one chunk, and the fate of its other lines.
@@ -15,7 +16,7 @@ use crate::pipeline::parse::Malformed;
 pub struct Block {
     /// Documents one after the other, each ending in a newline; with an action line before each where the sink is
     /// a Bulk API.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
     /// Where each document of `bytes` came from, in order. Empty `bytes` and empty `documents` go together.
     pub documents: Vec<Document>,
     /// Lines that became no document, in NDJSON as the malformed file holds them, one per line:
