@@ -103,6 +103,22 @@ impl Block {
         self.indices.clear();
     }
 
+    /// The same in buffers that are as small as can be; the large ones stay here, empty.
+    pub fn take_fitting(&mut self) -> Block {
+        let mut bytes = Buffer::with_capacity(self.bytes.len());
+        bytes.extend_from_slice(&self.bytes);
+        let fitting = Block {
+            bytes,
+            documents: self.documents.as_slice().to_vec(),
+            malformed_ndjson: self.malformed_ndjson.as_slice().to_vec(),
+            samples: std::mem::take(&mut self.samples),
+            tally: std::mem::take(&mut self.tally),
+            indices: std::mem::take(&mut self.indices),
+        };
+        self.clear();
+        fitting
+    }
+
     /// How many bytes of memory it holds, used or not.
     pub fn held_bytes(&self) -> usize {
         self.bytes.capacity()
