@@ -132,6 +132,9 @@ pub struct Template<'a> {
     pub priority: u32,
 }
 
+/// Goes up by one whenever the template changes: an older loghaul leaves a newer one's template alone.
+const TEMPLATE_VERSION: u32 = 1;
+
 /// The body of `PUT _index_template/NAME`.
 pub fn template(template: Template) -> Value {
     let mut settings = Map::new();
@@ -146,7 +149,8 @@ pub fn template(template: Template) -> Value {
         "priority": template.priority,
         "_meta": {
             "description": "Apache access logs, one document per line, loaded by loghaul",
-            "loghaul_version": env!("CARGO_PKG_VERSION"),
+            "managed_by": "loghaul",
+            "version": TEMPLATE_VERSION,
         },
         "template": {
             "settings": { "index": settings },
