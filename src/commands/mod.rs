@@ -1,1 +1,2 @@
-//! To come.
+//! One file per command.
+pub mod sources; // what the user named becomes the list of sources
