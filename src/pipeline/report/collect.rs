@@ -123,7 +123,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     }
 
     fn opened(&mut self, Opening { file, notes, stored_bytes_read, .. }: Opening) {
-        let mut report = FileReport::new(file.facts.uri());
+        let mut report = FileReport::new(&file.facts.uri);
         report.notes = notes;
         let coverage = Coverage::default();
         self.open.insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read });
@@ -158,7 +158,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn finished(&mut self, open: Open) -> FileReport {
         self.stored_bytes_done += open.stored_bytes_read.load(Ordering::Relaxed);
         let mut report = open.report;
-        report.format = Some(FormatUsed { name: open.file.facts.format().name(), guessed: open.file.facts.guessed() });
+        report.format = Some(FormatUsed { name: open.file.facts.format().as_str(), guessed: open.file.facts.guessed });
         if let Some(close) = open.close {
             report.status = close.status;
             report.unfinished = close.unfinished;
