@@ -28,7 +28,7 @@ impl Census {
         let count = node.get("GET", &format!("/{name}*/_count"), None);
         let mut ids = Vec::new();
         let filter = "filter_path=_scroll_id,hits.hits._id,hits.hits._index";
-        let first = json!({"size": PAGE, "_source": false, "sort": ["_doc"], "track_total_hits": false});
+        let first = json!({"size": PAGE, "_source": false, "sort": ["_doc"]});
         let mut answer = node.get("POST", &format!("/{name}*/_search?scroll=1m&{filter}"), Some(&first));
         loop {
             let hits = answer["hits"]["hits"].as_array().map_or(&[][..], Vec::as_slice);

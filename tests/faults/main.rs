@@ -14,6 +14,7 @@ mod support;
 mod fault_proxy;
 
 // Helpers.
+mod blocked; // a state that begins in mid-load, and how often one knocks
 mod census; // which documents are there: count and checksum over ids
 mod load; // one load that can be killed, and its report
 mod logs; // the logs that are loaded

@@ -259,14 +259,15 @@ impl Log {
         self.bulks().filter(|seen| seen.fault == name).count()
     }
 
-    /// How many requests of any kind came at most in a window of one second that lies between these times.
-    pub fn most_in_a_second(&self, from: Instant, until: Instant) -> usize {
-        let times: Vec<Instant> =
-            self.requests.iter().map(|seen| seen.at).filter(|at| (from..until).contains(at)).collect();
-        let in_window = |start: &Instant| {
-            times.iter().filter(|at| *at >= start && at.duration_since(*start) < Duration::from_secs(1)).count()
-        };
-        times.iter().map(in_window).max().unwrap_or(0)
+    /// Requests of any kind between these times.
+    pub fn between(&self, from: Instant, until: Instant) -> usize {
+        self.requests.iter().filter(|seen| (from..until).contains(&seen.at)).count()
+    }
+
+    /// How many requests of any kind came at most in a window of this length, between these times.
+    pub fn most_within(&self, window: Duration, from: Instant, until: Instant) -> usize {
+        let starts = self.requests.iter().map(|seen| seen.at).filter(|at| (from..until).contains(at));
+        starts.map(|start| self.between(start, until.min(start + window))).max().unwrap_or(0)
     }
 }
 
