@@ -93,7 +93,7 @@ pub struct DocumentFlags {
     pub fields: Vec<(String, String)>,
 
     /// The value of @log_type in each document
-    #[arg(long, value_name = "TEXT", default_value = "apache", help_heading = "Documents")]
+    #[arg(long, value_name = "TEXT", default_value = "apache-access-log", help_heading = "Documents")]
     pub log_type: String,
 
     /// The value of @ingestion_timestamp in each document: RFC 3339. Default: when the run began
@@ -106,7 +106,7 @@ pub struct DocumentFlags {
 /// Where documents go in OpenSearch, and how fast.
 #[derive(Debug, Args)]
 pub struct ServerFlags {
-    /// Index name, with the event time (UTC) filled in: %Y %m %d %H %j, and %G %V for ISO weeks
+    /// Index name, with the event time (UTC) filled in: %Y %m %d %H, %j (day of year)
     #[arg(long, value_name = "PATTERN", default_value = INDEX_DEFAULT, help_heading = "OpenSearch")]
     pub index: String,
 
