@@ -75,7 +75,7 @@ impl Haul<'_> {
         let filter = Filter::new(
             &self.sources.include,
             &self.sources.exclude,
-            self.sources.newer_than.map(std::time::SystemTime::from),
+            self.sources.newer_than.map(system_time),
         )?;
         let malformed_file =
             self.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
@@ -91,8 +91,8 @@ impl Haul<'_> {
             Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen));
         let report = Report::new(self.report.max_malformed, spool);
         let mut report = pipeline::run(listing, sink, &options, stop, report, malformed_file, |step| {
-            if let Step::Tick(ticker) = step {
-                progress.update(&ticker);
+            if let Step::Tick(now) = step {
+                progress.update(&now);
             }
             Ok(())
         });
@@ -181,4 +181,10 @@ impl Haul<'_> {
 /// Event times are whole seconds: one is at or after a time with a fraction if it is so of the next whole second.
 fn ceiling_seconds(time: jiff::Timestamp) -> i64 {
     time.as_second() + i64::from(time.subsec_nanosecond() > 0)
+}
+
+fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {
+    // Before 1970 there were no logs; a time that the system cannot hold leaves nothing out.
+    let seconds = u64::try_from(time.as_second()).unwrap_or(0);
+    std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
 }
