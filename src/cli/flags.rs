@@ -199,7 +199,7 @@ pub struct MachineFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "This machine")]
     pub threads: Option<u32>,
 
-    /// Memory that may be used in all: about 26MiB or more. Default: 64MiB on two cores, 16MiB more per core above
+    /// Memory that may be used in all: about 20MiB or more. Default: 64MiB on two cores, 16MiB more per core above
     #[arg(long, value_name = "SIZE", value_parser = values::bytes_within(1 << 20, 1 << 44), help_heading = "This machine")]
     pub memory: Option<u64>,
 }

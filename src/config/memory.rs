@@ -258,10 +258,10 @@ mod tests {
                 lines_bytes: 3 * MIB,
                 chunk_bytes: 256 * KIB,
                 block_bytes: MIB,
-                tickets_bytes: 30 * MIB + 512 * KIB,
-                writers_max: 4,
+                tickets_bytes: 25 * MIB + 512 * KIB,
+                writers_max: 3,
                 body_bytes: 5 * MIB,
-                answer_bytes: 2 * MIB + 512 * KIB,
+                answer_bytes: 5 * MIB,
                 compressed_bytes: 0,
             }
         );
@@ -306,7 +306,7 @@ mod tests {
     fn eight_writers_with_compressed_bodies_still_fit_the_default() {
         let server = ServerNeed { writers: Some(8), body_bytes: None, compress: true };
         let plan = MemoryPlan::new(&Need { server: Some(server), ..NEED }).unwrap();
-        assert_eq!((plan.total_bytes, plan.writers_max, plan.body_bytes), (64 * MIB, 8, 2 * MIB));
+        assert_eq!((plan.total_bytes, plan.writers_max, plan.body_bytes), (64 * MIB, 8, MIB));
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         let error = MemoryPlan::new(&Need { memory: Some(16 * MIB), ..NEED }).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--memory 16 MiB is too small, the least that works here is 25 MiB (fewer --threads or --writers, smaller \
+            "--memory 16 MiB is too small, the least that works here is 20 MiB (fewer --threads or --writers, smaller \
              --bulk-bytes or --max-line-bytes need less)"
         );
     }
