@@ -24,7 +24,7 @@ pub struct SourceFlags {
 
     /// Of the files in directories and globs, take only those that match (repeatable)
     ///
-    /// A pattern without a slash is compared with the file's name, one with a slash with its whole path; `**` stands
+    /// A pattern without a slash is compared with the file's name, one with a slash with its whole path; ** stands
     /// for any folders. Default: all.
     #[arg(long, value_name = "GLOB", help_heading = "Which files")]
     pub include: Vec<String>,

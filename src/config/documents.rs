@@ -77,7 +77,10 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
         },
         fields: flags.fields.clone(),
         log_type: flags.log_type.clone(),
-        ingestion_timestamp: flags.ingestion_timestamp.unwrap_or(around.now),
+        // Milliseconds are what OpenSearch's dates keep.
+        ingestion_timestamp: flags.ingestion_timestamp.unwrap_or_else(|| {
+            Timestamp::from_millisecond(around.now.as_millisecond()).expect("a part of a time is a time")
+        }),
     })
 }
 

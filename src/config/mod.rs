@@ -98,6 +98,16 @@ pub struct SourcesConfig {
     pub namespace: String,
 }
 
+impl SourcesConfig {
+    /// The size of all sources together, as they are stored; for progress only. None where one of them has no size that
+    /// is known without a search (a pipe, a directory, a glob).
+    pub fn stored_bytes(&self) -> Option<u64> {
+        let size =
+            |source: &PathBuf| std::fs::metadata(source).ok().filter(|file| file.is_file()).map(|file| file.len());
+        self.sources.iter().map(size).sum()
+    }
+}
+
 /// How documents are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WritingConfig {
@@ -609,6 +619,15 @@ mod tests {
         for (line, says) in cases {
             assert_eq!(check(line).expect_err(line), says, "{line}");
         }
+    }
+
+    #[test]
+    fn the_size_of_sources_where_it_is_known() {
+        let stored = |line: &str| check(line).unwrap().sources.stored_bytes();
+        let size = std::fs::metadata("Cargo.toml").unwrap().len();
+        assert_eq!(stored("Cargo.toml Cargo.toml --to null:"), Some(2 * size));
+        assert_eq!(stored("Cargo.toml src --to null:"), None);
+        assert_eq!(stored("- --to null:"), None);
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub struct Context<'a> {
 pub fn summary(report: &Report, context: &Context) -> String {
     let mut page = Page { text: String::new() };
     page.paragraph(&headline(report));
+    if report.ended == Ended::OutputClosed && report.exit_code() == 0 {
+        // `loghaul parse access.log | head`: who has seen enough does not want to read on here.
+        return page.text;
+    }
     trouble(&mut page, report);
     page.text.push('\n');
     laws(&mut page, report, context);
@@ -575,6 +579,15 @@ Next       make room on the cluster's disks
             text.contains("loaded     access.log: its counts do not add up: 3 lines read, 2 with an outcome, 0"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn nobody_reads_on() {
+        let report = plain(|file, report| {
+            file.status = FileStatus::Stopped;
+            report.ended = Ended::OutputClosed;
+        });
+        check(&report, &CONTEXT, "Ended after 0.50 s, 2 lines read: nobody reads our standard output any more.\n");
     }
 
     #[test]
