@@ -98,6 +98,7 @@ fn headline(report: &Report) -> String {
             }
             match (buts.is_empty(), report.sources.named) {
                 (true, 0) => "There was nothing to load: no source has a log.".to_string(),
+                (true, _) if report.counts.lines_read == 0 => format!("There were no lines to load, in {took}."),
                 (true, _) if report.counts.lines_read == 1 => format!("The one line is accounted for, in {took}."),
                 (true, _) => format!("All {lines} accounted for, in {took}."),
                 (false, _) => format!("Done in {took}, {lines} accounted for, but {}.", buts.join(" and ")),
