@@ -69,6 +69,12 @@ impl Stop {
         self.flag.load(std::sync::atomic::Ordering::Acquire)
     }
 
+    /// Whether even what is in flight should be let go: a stage has failed, or nobody reads our output. An
+    /// interrupted run finishes what it has begun.
+    pub fn gives_up(&self) -> bool {
+        self.is_raised() && !matches!(self.reason(), Some(Reason::Interrupted(_)))
+    }
+
     /// Why, if it was.
     pub fn reason(&self) -> Option<Reason> {
         self.lock().clone()

@@ -1,0 +1,51 @@
+//! [`Parcel`]: a block on its way to the sink, with what it takes to write its receipt.
+
+use std::ops::Range;
+
+use crate::pipeline::report::receipt::{DeadLetter, FileId, Outcomes, Receipt};
+use crate::pipeline::serialize::Block;
+use crate::pipeline::ticket::Ticket;
+
+/// One chunk's block.
+#[derive(Debug)]
+pub struct Parcel {
+    /// Whose lines.
+    pub file: FileId,
+    /// Which of the file's plain bytes they cover.
+    pub range: Range<u64>,
+    /// The chunk's place in input order.
+    pub sequence: u64,
+    /// The documents, and the fate of the other lines.
+    pub block: Block,
+    /// The place in memory, given back with the receipt.
+    pub ticket: Ticket,
+}
+
+impl Parcel {
+    /// The receipt, and the block to be used again.
+    ///
+    /// # Panics
+    /// If not each document has exactly one outcome, or not each rejected one its dead letter.
+    pub fn settle(mut self, outcomes: Outcomes, dead_letters: Vec<DeadLetter>) -> (Receipt, Block) {
+        assert_eq!(outcomes.documents(), self.block.tally.documents, "each document has one outcome");
+        assert_eq!(outcomes.rejected, dead_letters.len() as u64, "each rejected document is a dead letter");
+        let receipt = Receipt {
+            file: self.file,
+            range: self.range,
+            outcomes,
+            tally: std::mem::take(&mut self.block.tally),
+            document_bytes: self.block.bytes.len() as u64,
+            indices: std::mem::take(&mut self.block.indices),
+            samples: std::mem::take(&mut self.block.samples),
+            malformed_ndjson: std::mem::take(&mut self.block.malformed_ndjson),
+            dead_letters,
+        };
+        (receipt, self.block)
+    }
+
+    /// The receipt where all documents arrived.
+    pub fn settle_indexed(self) -> (Receipt, Block) {
+        let indexed = self.block.tally.documents;
+        self.settle(Outcomes { indexed, ..Outcomes::default() }, Vec::new())
+    }
+}

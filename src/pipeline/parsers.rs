@@ -1,0 +1,79 @@
+//! The parser threads: each takes a chunk and turns it into a parcel, with both stages, parse and serialize, in one go.
+//!
+//! A parser holds all it needs and waits for nobody: the place for its block came with the chunk.
+
+use std::ops::Range;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::pipeline::chunk::{Chunk, Lines};
+use crate::pipeline::memory::Sizes;
+use crate::pipeline::parcel::Parcel;
+use crate::pipeline::pool::Pool;
+use crate::pipeline::report::event::Event;
+use crate::pipeline::serialize::{self, Block, Plan};
+use crate::pipeline::stop::Stop;
+
+/// What all parsers share.
+pub struct Parsers<'a> {
+    /// What documents look like.
+    pub plan: &'a Plan,
+    /// The end.
+    pub stop: &'a Stop,
+    /// Where it is learnt how much larger blocks are than chunks.
+    pub sizes: &'a Sizes,
+    /// Used chunk buffers.
+    pub buffers: &'a Pool<Vec<u8>>,
+    /// Used blocks.
+    pub blocks: &'a Pool<Block>,
+}
+
+/// A block's buffer that is used for less than this part of it is copied into one that fits. Else ten thousand small
+/// files would each hold the memory of a large one.
+const USED_AT_LEAST: usize = 4;
+
+impl Parsers<'_> {
+    /// Parses chunks until there are no more.
+    pub fn work(&self, chunks: &Receiver<Chunk>, parcels: &Sender<Parcel>, events: &Sender<Event>) {
+        let mut worker = serialize::Worker::new();
+        for chunk in chunks {
+            if self.stop.gives_up() {
+                continue; // never counted as read
+            }
+            let parcel = self.parse(&mut worker, chunk, events);
+            if parcels.send(parcel).is_err() {
+                return; // the sink has failed, and has said so
+            }
+        }
+    }
+
+    fn parse(&self, worker: &mut serialize::Worker, chunk: Chunk, events: &Sender<Event>) -> Parcel {
+        let Chunk { file, offset, sequence, lines, mut ticket } = chunk;
+        let range: Range<u64> = offset..offset + lines.covers();
+        // The report lives as long as the run; if it is gone, so is everybody who could miss this.
+        let _ = events.send(Event::Read { file: file.id, range: range.clone(), lines: lines.count() });
+        let mut block = self.blocks.take();
+        block.clear();
+        let chunk_bytes = lines.held_bytes();
+        match lines {
+            Lines::Mapped(map, range) => {
+                worker.fill(self.plan, &file.facts, &map.bytes()[range.clone()], offset, &mut block);
+                map.give_back(range);
+            }
+            Lines::Owned(bytes) => {
+                worker.fill(self.plan, &file.facts, &bytes, offset, &mut block);
+                self.buffers.give_back(bytes);
+            }
+            Lines::TooLong { line_bytes, head, .. } => {
+                serialize::too_long(self.plan, &file.facts, offset, line_bytes, &head, &mut block);
+            }
+        }
+        self.sizes.learn(chunk_bytes, block.bytes.len() + block.malformed_ndjson.len());
+        if block.bytes.len() < block.bytes.capacity() / USED_AT_LEAST {
+            let fitting = block.take_fitting();
+            self.blocks.give_back(std::mem::replace(&mut block, fitting));
+        }
+        ticket.keep(block.held_bytes());
+        Parcel { file: file.id, range, sequence, block, ticket }
+    }
+}

@@ -1,0 +1,285 @@
+//! The reader threads: each takes a source, opens it, finds out what it is, and cuts it into chunks.
+//!
+//! Several readers work on several sources side by side, because unpacking is what a reader spends its time with.
+//! A sink that wants its documents in input order gets one reader.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::Sender;
+
+use crate::pipeline::chunk::{Chunk, Cut, Lines, MapCutter, StreamCutter};
+use crate::pipeline::head::{self, Head};
+use crate::pipeline::memory::Sizes;
+use crate::pipeline::pool::Pool;
+use crate::pipeline::report::event::{Close, Event, Opening};
+use crate::pipeline::report::receipt::FileId;
+use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
+use crate::pipeline::serialize::{FileFacts, Plan};
+use crate::pipeline::source::{self, Input, Map, OpenFile, Place, Source};
+use crate::pipeline::stop::Stop;
+use crate::pipeline::ticket::{Ticket, Tickets};
+
+/// How sources are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The format of all sources; `None` guesses it for each.
+    pub format: Option<crate::pipeline::parse::Format>,
+    /// Goes into each identity, to tell hosts apart that load the same path.
+    pub namespace: String,
+    /// Lines over this many bytes are malformed: 1 to 1 GiB.
+    pub line_bytes_max: usize,
+    /// Takes a last line without newline even where more of it may come.
+    pub take_last_line: bool,
+}
+
+/// What all readers share.
+pub struct Readers<'a, I> {
+    /// The sources not taken yet, and the number of the next.
+    pub sources: Mutex<(I, FileId)>,
+    /// How to read them.
+    pub options: &'a Options,
+    /// What documents look like.
+    pub plan: &'a Plan,
+    /// The end.
+    pub stop: &'a Arc<Stop>,
+    /// The memory ceiling.
+    pub tickets: &'a Arc<Tickets>,
+    /// How large chunks are.
+    pub sizes: &'a Sizes,
+    /// Used buffers.
+    pub buffers: &'a Pool<Vec<u8>>,
+    /// The number of the next chunk.
+    pub sequence: AtomicU64,
+}
+
+/// Where one reader's findings go.
+pub struct Outlets {
+    /// Chunks, to the parsers.
+    pub chunks: Sender<Chunk>,
+    /// What was opened, and how it ended.
+    pub events: Sender<Event>,
+}
+
+/// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
+struct Ended;
+
+impl<I: Iterator<Item = Source>> Readers<'_, I> {
+    /// Reads one source after the other until there are no more or the run ends.
+    pub fn work(&self, outlets: &Outlets) {
+        while !self.stop.is_raised() {
+            let (id, source) = {
+                let mut sources = self.sources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let Some(source) = sources.0.next() else { return };
+                sources.1 += 1;
+                (sources.1 - 1, source)
+            };
+            let known = outlets.events.send(Event::Named).is_ok();
+            if !known || self.read(id, &source, outlets).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read(&self, id: FileId, source: &Source, outlets: &Outlets) -> Result<(), Ended> {
+        let opened = source::open(source, self.stop).and_then(|mut opened| {
+            let head = Head::read(&mut opened.input, || self.stop.is_raised())?;
+            Ok((opened, head))
+        });
+        let (opened, head) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return outlets.not_opened(source, not_opened(source, &error)),
+        };
+        let take_last_line = self.options.take_last_line || opened.end_is_certain;
+        let content = head.content(self.options.format, source.named);
+        let (format, notes) = match content {
+            head::Content::Log { format, notes } => (format, notes),
+            head::Content::Other { why } => return outlets.not_opened(source, FileStatus::Skipped { why }),
+        };
+        let identity = head.identity(&self.options.namespace, source);
+        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
+        let file = Arc::new(OpenFile { id, facts });
+        outlets.send(Event::Opened(Opening {
+            file: Arc::clone(&file),
+            notes,
+            stored_bytes: opened.stored_bytes,
+            stored_bytes_read: Arc::clone(&opened.stored_bytes_read),
+        }))?;
+        let cutting = Cutting { readers: self, outlets, file: &file, offset: 0 };
+        let close = match opened.input {
+            Input::Mapped(map) => cutting.mapped(&map, take_last_line, &opened.stored_bytes_read),
+            Input::Stream(input) => cutting.streamed(head.bytes.as_slice().chain(input), take_last_line),
+        }?;
+        outlets.send(Event::Closed(close))
+    }
+}
+
+impl Outlets {
+    fn send(&self, event: Event) -> Result<(), Ended> {
+        self.events.send(event).map_err(|_| Ended)
+    }
+
+    fn not_opened(&self, source: &Source, status: FileStatus) -> Result<(), Ended> {
+        let mut report = FileReport::new(source.uri());
+        report.status = status;
+        self.send(Event::NotOpened(Box::new(report)))
+    }
+}
+
+/// What a source that cannot be opened becomes: gone, if it was there when its directory was listed.
+fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
+    let why = crate::error::io_reason(error);
+    match (&source.place, error.kind()) {
+        (Place::File(_), io::ErrorKind::NotFound) if !source.named => {
+            FileStatus::Gone { why: "it was there when its directory was listed".to_owned() }
+        }
+        _ => FileStatus::Failed { why },
+    }
+}
+
+/// One file on its way into chunks.
+struct Cutting<'a, I> {
+    readers: &'a Readers<'a, I>,
+    outlets: &'a Outlets,
+    file: &'a Arc<OpenFile>,
+    /// Where the next chunk starts, in plain bytes.
+    offset: u64,
+}
+
+impl<I> Cutting<'_, I> {
+    fn mapped(mut self, map: &Arc<Map>, take_last_line: bool, read: &AtomicU64) -> Result<Close, Ended> {
+        let mut cutter = MapCutter::new(0, self.readers.options.line_bytes_max, take_last_line);
+        loop {
+            let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
+            let lines = match cutter.cut(map.bytes(), self.readers.sizes.chunk_bytes()) {
+                Cut::Lines(range) => Lines::Mapped(Arc::clone(map), range),
+                Cut::TooLong { line_bytes, covers, head } => Lines::TooLong { line_bytes, covers, head },
+                Cut::More => {
+                    map.give_back(cutter.at()..cutter.looked_at());
+                    continue;
+                }
+                Cut::End { unfinished } => return Ok(self.end(unfinished)),
+            };
+            read.store(cutter.at() as u64, Ordering::Relaxed);
+            self.hand_on(lines, ticket)?;
+        }
+    }
+
+    fn streamed(mut self, mut input: impl Read, take_last_line: bool) -> Result<Close, Ended> {
+        let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max);
+        loop {
+            let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
+            let chunk_bytes = self.readers.sizes.chunk_bytes();
+            let pieces = fill(&mut cutter, &mut input, chunk_bytes, self.readers.stop);
+            let empty = self.readers.buffers.take();
+            let cut = match pieces {
+                Pieces::Here => cutter.cut(empty),
+                Pieces::End => cutter.cut_end(take_last_line, empty),
+                Pieces::Damaged(error) => {
+                    // Every whole line before the damage is loaded, the half line before it is not.
+                    let mut cut = cutter.cut(empty);
+                    let mut ticket = ticket;
+                    loop {
+                        match cut {
+                            Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), ticket)?,
+                            Cut::TooLong { line_bytes, covers, head } => {
+                                self.hand_on(Lines::TooLong { line_bytes, covers, head }, ticket)?;
+                            }
+                            Cut::More | Cut::End { .. } => return Ok(self.damaged(&error)),
+                        }
+                        let Some(next) = self.ticket() else { return Ok(self.stopped()) };
+                        ticket = next;
+                        cut = cutter.cut(self.readers.buffers.take());
+                    }
+                }
+            };
+            match cut {
+                Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), ticket)?,
+                Cut::TooLong { line_bytes, covers, head } => {
+                    self.hand_on(Lines::TooLong { line_bytes, covers, head }, ticket)?;
+                }
+                Cut::More => {}
+                Cut::End { unfinished } => return Ok(self.end(unfinished)),
+            }
+        }
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        if self.readers.stop.is_raised() {
+            return None;
+        }
+        self.readers.tickets.take(self.readers.sizes.ticket_bytes())
+    }
+
+    /// Gives whole lines to the parsers.
+    fn hand_on(&mut self, lines: Lines, mut ticket: Ticket) -> Result<(), Ended> {
+        let wanted = self.readers.sizes.ticket_bytes_for(lines.held_bytes());
+        if wanted > ticket.bytes() {
+            // A line longer than a chunk. The small ticket goes back first: nobody waits for bytes while holding some.
+            drop(ticket);
+            ticket = self.readers.tickets.take(wanted).ok_or(Ended)?;
+        }
+        let offset = self.offset;
+        self.offset += lines.covers();
+        let sequence = self.readers.sequence.fetch_add(1, Ordering::Relaxed);
+        let chunk = Chunk { file: Arc::clone(self.file), offset, sequence, lines, ticket };
+        self.outlets.chunks.send(chunk).map_err(|_| Ended)
+    }
+
+    fn end(self, unfinished: u64) -> Close {
+        let unfinished = (unfinished > 0).then_some(UnfinishedLine { offset: self.offset, bytes: unfinished });
+        self.close(FileStatus::Loaded, unfinished)
+    }
+
+    fn stopped(self) -> Close {
+        self.close(FileStatus::Stopped, None)
+    }
+
+    fn damaged(self, error: &io::Error) -> Close {
+        let why = crate::error::io_reason(error);
+        let status = match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                FileStatus::Damaged { offset: self.offset, why }
+            }
+            _ => FileStatus::Failed { why },
+        };
+        self.close(status, None)
+    }
+
+    fn close(self, status: FileStatus, unfinished: Option<UnfinishedLine>) -> Close {
+        Close { file: self.file.id, end: self.offset, status, unfinished }
+    }
+}
+
+/// What reading brought.
+enum Pieces {
+    /// A chunk's worth, or all that is here for now.
+    Here,
+    /// The rest, and there is no more.
+    End,
+    /// The rest before the place where reading failed.
+    Damaged(io::Error),
+}
+
+/// Reads until a chunk is full, the input is silent, or it ends.
+fn fill(cutter: &mut StreamCutter, input: &mut impl Read, chunk_bytes: usize, stop: &Stop) -> Pieces {
+    loop {
+        match input.read(cutter.space(chunk_bytes)) {
+            Ok(0) => return Pieces::End,
+            Ok(read) => {
+                cutter.filled(read);
+                if cutter.is_full(chunk_bytes) {
+                    return Pieces::Here;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if cutter.has_bytes() || stop.is_raised() {
+                    return Pieces::Here;
+                }
+            }
+            Err(error) => return Pieces::Damaged(error),
+        }
+    }
+}

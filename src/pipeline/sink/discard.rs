@@ -1,0 +1,19 @@
+//! `null:`: documents are made and thrown away, to measure all that comes before a server.
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::pipeline::parcel::Parcel;
+use crate::pipeline::pool::Pool;
+use crate::pipeline::report::event::Event;
+use crate::pipeline::serialize::Block;
+
+/// Settles every parcel as it comes.
+pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>) {
+    for parcel in parcels {
+        let (receipt, block) = parcel.settle_indexed();
+        blocks.give_back(block);
+        if events.send(Event::Settled(Box::new(receipt))).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Standard output: documents as NDJSON, in the order of the input.
+//!
+//! Parsers finish in any order, so parcels wait here for those before them. Those are on their way: there is one
+//! reader, it takes its tickets in input order, and so the oldest chunk always has its place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::error::{Error, io_reason};
+use crate::pipeline::parcel::Parcel;
+use crate::pipeline::pool::Pool;
+use crate::pipeline::report::event::Event;
+use crate::pipeline::serialize::Block;
+use crate::pipeline::stop::{Reason, Stop};
+
+/// Writes every parcel's documents, in order. A reader that has gone is a clean end of the run.
+pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, mut output: &File) {
+    let mut waiting: BTreeMap<u64, Parcel> = BTreeMap::new();
+    let mut next = 0;
+    for parcel in parcels {
+        waiting.insert(parcel.sequence, parcel);
+        while let Some(parcel) = waiting.remove(&next) {
+            next += 1;
+            if let Err(error) = output.write_all(&parcel.block.bytes) {
+                stop.raise(match error.kind() {
+                    ErrorKind::BrokenPipe => Reason::OutputClosed,
+                    _ => Reason::Failed(
+                        Error::stopped(format!("cannot write to standard output: {}", io_reason(&error)))
+                            .hint("make room or send the output elsewhere, then run the same command again"),
+                    ),
+                });
+                return;
+            }
+            let (receipt, block) = parcel.settle_indexed();
+            blocks.give_back(block);
+            if events.send(Event::Settled(Box::new(receipt))).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A [`Source`], what the control plane names, becomes an [`Input`]: a mapped file or a stream of plain bytes.
+//!
+//! Mapping is cheaper than reading (no copy), but a mapped file that is cut by copytruncate kills its reader. So only
+//! plain local files that nobody has touched for ten minutes are mapped; everything else is read.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::pipeline::decode::{self, Encoding};
+pub use crate::pipeline::map::Map;
+use crate::pipeline::report::receipt::FileId;
+use crate::pipeline::serialize::FileFacts;
+use crate::pipeline::stop::Stop;
+
+/// Something to load, named by the control plane and not opened yet.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it lies.
+    pub place: Place,
+    /// Whether somebody asked for this very file, or it turned up in a directory or glob. What only turned up and
+    /// holds no access line is skipped; what was asked for is loaded, and its lines are malformed.
+    pub named: bool,
+    /// The name to compute ids from, instead of the path.
+    pub source_name: Option<String>,
+}
+
+/// Where a source lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file, a named pipe or a device.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// Known by name alone: it could not even be listed, and this is why.
+    Missing(PathBuf, String),
+}
+
+impl Source {
+    /// How the source is called in reports and documents: its path as given, or `-`.
+    pub fn uri(&self) -> String {
+        match &self.place {
+            Place::File(path) | Place::Missing(path, _) => path.display().to_string(),
+            Place::Stdin => "-".to_owned(),
+        }
+    }
+
+    /// What names the source in its identity: its name if it was given one, else the canonical path without a
+    /// compression suffix, so that a file keeps its ids when it is compressed.
+    pub fn identity_name(&self) -> String {
+        match (&self.source_name, &self.place) {
+            (Some(name), _) => name.clone(),
+            (None, Place::Stdin) => "-".to_owned(),
+            (None, Place::File(path) | Place::Missing(path, _)) => {
+                use std::os::unix::ffi::OsStrExt;
+                let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                let bytes = path.as_os_str().as_bytes();
+                let suffix = [".gz", ".gzip", ".zst", ".zstd"].iter().find(|suffix| bytes.ends_with(suffix.as_bytes()));
+                let name = &bytes[..bytes.len() - suffix.map_or(0, |suffix| suffix.len())];
+                // A path need not be UTF-8; two that differ must not become the same name.
+                String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.escape_ascii().to_string())
+            }
+        }
+    }
+}
+
+/// A source that is being read: what all its chunks share.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// Its number in the run.
+    pub id: FileId,
+    /// What its documents need to know of it.
+    pub facts: FileFacts,
+}
+
+/// The plain bytes of a source.
+pub enum Input {
+    /// All of them at once.
+    Mapped(Arc<Map>),
+    /// In pieces. A read that has nothing yet says [`io::ErrorKind::WouldBlock`] after a short wait, so that lines
+    /// which are here need not wait for those which are not.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// An opened source.
+pub struct Opened {
+    /// Its plain bytes.
+    pub input: Input,
+    /// How they were packed.
+    pub encoding: Encoding,
+    /// The input's size on disk in bytes, where it has one.
+    pub stored_bytes: Option<u64>,
+    /// How many of them were read so far.
+    pub stored_bytes_read: Arc<AtomicU64>,
+    /// Whether a last line without newline is a line: nobody will write the rest of it any more.
+    pub end_is_certain: bool,
+}
+
+/// How long a plain file must have been left alone to be mapped and to be believed complete.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
+
+/// Files below this size are read with one call instead of mapped, in bytes: a map costs more than it saves.
+const MAPPED_BYTES_MIN: u64 = 256 << 10;
+
+/// Opens a source, finds out by its first bytes how it is packed, and unpacks it.
+///
+/// # Errors
+/// What the system says about opening or reading the first bytes.
+pub fn open(source: &Source, stop: &Arc<Stop>) -> io::Result<Opened> {
+    let file = match &source.place {
+        Place::File(path) => File::open(path)?,
+        Place::Stdin => {
+            use std::os::fd::AsFd;
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        }
+        Place::Missing(_, why) => return Err(io::Error::other(why.clone())),
+    };
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if metadata.file_type().is_file() && source.place != Place::Stdin {
+        open_regular(file, &metadata)
+    } else {
+        open_stream(file, &metadata, stop)
+    }
+}
+
+fn open_regular(file: File, metadata: &Metadata) -> io::Result<Opened> {
+    let mut magic = [0; 4];
+    let magic_bytes = file.read_at(&mut magic, 0)?;
+    let encoding = decode::encoding(&magic[..magic_bytes]);
+    let settled = is_settled(metadata);
+    let stored_bytes_read = Arc::new(AtomicU64::new(0));
+    let input = if encoding == Encoding::Plain && settled && metadata.len() >= MAPPED_BYTES_MIN && is_local(&file) {
+        // Where mapping fails (some file systems cannot) reading still works.
+        Map::new(&file).ok().map(|map| Input::Mapped(Arc::new(map)))
+    } else {
+        None
+    };
+    let input = match input {
+        Some(mapped) => mapped,
+        None => {
+            let counted = Counted { input: file, bytes: Arc::clone(&stored_bytes_read) };
+            Input::Stream(decode::decoder(encoding, counted)?)
+        }
+    };
+    let end_is_certain = encoding != Encoding::Plain || settled;
+    Ok(Opened { input, encoding, stored_bytes: Some(metadata.len()), stored_bytes_read, end_is_certain })
+}
+
+fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<Opened> {
+    let patient = PatientReader { file, stop: Arc::clone(stop), can_wait: !metadata.file_type().is_file() };
+    let stored_bytes_read = Arc::new(AtomicU64::new(0));
+    let counted = Counted { input: patient, bytes: Arc::clone(&stored_bytes_read) };
+    let peeked = decode::peek(counted, || stop.is_raised())?;
+    let encoding = decode::encoding(peeked.start());
+    let stored_bytes = metadata.file_type().is_file().then(|| metadata.len());
+    let input = Input::Stream(decode::decoder(encoding, peeked)?);
+    Ok(Opened { input, encoding, stored_bytes, stored_bytes_read, end_is_certain: true })
+}
+
+/// Whether nobody has written to the file for ten minutes. A clock that was set back makes it unsettled.
+fn is_settled(metadata: &Metadata) -> bool {
+    let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+    age.is_some_and(|age| age >= SETTLED_AFTER)
+}
+
+/// Whether the file lies on a file system whose files this machine alone can cut.
+fn is_local(file: &File) -> bool {
+    // Magic numbers of linux/magic.h and of the file systems' own headers.
+    const REMOTE: [u64; 9] = [
+        0x6969,      // NFS
+        0x517B,      // SMB
+        0xFE53_4D42, // SMB2
+        0xFF53_4D42, // CIFS
+        0x6573_5546, // FUSE
+        0x0102_1997, // 9P
+        0x00C3_6400, // Ceph
+        0x0BD0_0BD0, // Lustre
+        0x5346_414F, // AFS
+    ];
+    #[cfg(target_os = "linux")]
+    return rustix::fs::fstatfs(file).is_ok_and(|stat| !REMOTE.contains(&(stat.f_type as u64 & 0xFFFF_FFFF)));
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, REMOTE);
+        false
+    }
+}
+
+/// Counts the bytes that pass, for the progress bar.
+struct Counted<R> {
+    input: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// How long a pipe may be silent before its reader is told that nothing is here yet.
+const PIPE_SILENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Reads a pipe without ever being stuck in it: says `WouldBlock` after a silence, and that it was the end once the
+/// run is told to stop.
+struct PatientReader {
+    file: File,
+    stop: Arc<Stop>,
+    can_wait: bool,
+}
+
+impl Read for PatientReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.can_wait {
+            let mut fds =
+                [PollFd::new(&self.file, PollFlags::IN), PollFd::from_borrowed_fd(self.stop.fd(), PollFlags::IN)];
+            let ready = match poll(&mut fds, Some(&PIPE_SILENCE)) {
+                Ok(ready) => ready,
+                Err(rustix::io::Errno::INTR) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => return Err(error.into()),
+            };
+            if ready == 0 || !fds[1].revents().is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        self.file.read(buffer)
+    }
+}
+
+/// Whether `path` is something that can be read as a log: a file, a pipe, a device; not a directory or socket.
+pub fn is_readable_kind(path: &Path) -> io::Result<bool> {
+    let kind = std::fs::metadata(path)?.file_type();
+    Ok(kind.is_file() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device())
+}
