@@ -36,7 +36,7 @@ fn batch_of(name: &str, documents: Vec<String>) -> Batch<usize> {
             let action = format!("{{\"create\":{{\"_index\":\"logs-{file}\",\"_id\":\"{name}-{file}-{n}\"}}}}\n");
             block.bytes.extend_from_slice(action.as_bytes());
             block.bytes.extend_from_slice(document.as_bytes());
-            block.bytes.push(b'\n');
+            block.bytes.extend_from_slice(b"\n");
         }
         block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
         let range = 0..10 * documents.len() as u64;

@@ -72,11 +72,8 @@ impl Haul<'_> {
     /// What is wrong before the first byte is read. Whatever comes later is in the report.
     pub fn run(&self, sink: &Sink<'_>, stop: &Arc<Stop>, progress: &Progress) -> Result<Report> {
         let options = self.options()?;
-        let filter = Filter::new(
-            &self.sources.include,
-            &self.sources.exclude,
-            self.sources.newer_than.map(system_time),
-        )?;
+        let filter =
+            Filter::new(&self.sources.include, &self.sources.exclude, self.sources.newer_than.map(system_time))?;
         let malformed_file =
             self.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
         let spool = match self.report.form {
