@@ -139,8 +139,7 @@ impl Haul<'_> {
             },
             plan,
             parsers: threads,
-            // Unpacking is what readers spend their time with, and it is more work than parsing.
-            readers: threads,
+            readers: self.memory.readers as usize,
             chunk_bytes: usize::try_from(self.memory.chunk_bytes).unwrap_or(usize::MAX),
             tickets_bytes: usize::try_from(self.memory.tickets_bytes).unwrap_or(usize::MAX),
             panic_in: None,
