@@ -57,7 +57,7 @@ pub fn to_start(file: &OpenFile, opened: Opened, head: Head, stop: &Stop) -> io:
                 let mut tail = Tail::default();
                 match pass_over(&mut input, mark.offset, &mut tail, || stop.is_raised())? {
                     Passed::All => agrees(Some(tail.end().hash), &mark)?,
-                    Passed::Ended => agrees(None, &mark)?,
+                    Passed::Ended(_) => agrees(None, &mark)?,
                     Passed::Stopped => return Ok(Skipped::Stopped),
                 }
                 Ok(Skipped::Stream(input, tail))
@@ -85,8 +85,8 @@ pub fn tail_of_file(file: &File, offset: u64) -> io::Result<Option<Tail>> {
 pub enum Passed {
     /// Over as many bytes as were asked for.
     All,
-    /// Not so far: the input ended.
-    Ended,
+    /// Not so far: the input ended after this many bytes.
+    Ended(u64),
     /// Not so far: nobody wants it any more.
     Stopped,
 }
@@ -109,7 +109,7 @@ pub fn pass_over(
         }
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         match input.read(&mut buffer[..wanted]) {
-            Ok(0) => return Ok(Passed::Ended),
+            Ok(0) => return Ok(Passed::Ended(bytes - left)),
             Ok(read) => {
                 tail.push(&buffer[..read]);
                 left -= read as u64;

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::receipt::Receipt;
+use super::totals::Counts;
 use crate::pipeline::tail::{End, end_of};
 
 /// The counts of a prefix of a file, all of its lines settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct PrefixCounts {
     /// Lines, counted from newlines.
     pub lines_read: u64,
@@ -45,6 +47,36 @@ impl PrefixCounts {
             blank: receipt.tally.blank,
             outside: receipt.tally.outside,
             documents_bytes: receipt.document_bytes,
+        }
+    }
+
+    /// The same of a file, or a run, whose lines are all settled.
+    pub fn of_settled(counts: &Counts) -> PrefixCounts {
+        PrefixCounts {
+            lines_read: counts.lines_read,
+            indexed: counts.outcomes.indexed,
+            confirmed: counts.outcomes.confirmed,
+            duplicate: counts.outcomes.duplicate,
+            rejected: counts.outcomes.rejected,
+            malformed: counts.malformed(),
+            blank: counts.tally.blank,
+            outside: counts.tally.outside,
+            documents_bytes: counts.documents_bytes,
+        }
+    }
+
+    /// The counts of what follows `before`, the counts of a prefix of the same.
+    pub fn since(&self, before: &PrefixCounts) -> PrefixCounts {
+        PrefixCounts {
+            lines_read: self.lines_read - before.lines_read,
+            indexed: self.indexed - before.indexed,
+            confirmed: self.confirmed - before.confirmed,
+            duplicate: self.duplicate - before.duplicate,
+            rejected: self.rejected - before.rejected,
+            malformed: self.malformed - before.malformed,
+            blank: self.blank - before.blank,
+            outside: self.outside - before.outside,
+            documents_bytes: self.documents_bytes - before.documents_bytes,
         }
     }
 
