@@ -178,7 +178,7 @@ pub fn handmade() -> impl Iterator<Item = Vec<u8>> {
             b"a\xe9 ",
             b"a\tb ",
             b"\xc3\xa9 ",
-            b"\0\0\0\0192.0.2.7 ",
+            b"\x00\x00\x00\x00192.0.2.7 ",
             b"\xef\xbb\xbf192.0.2.7 ",
             b"\0\xef\xbb\xbf\0a ",
             b"\xef\xbb\xbf ",
