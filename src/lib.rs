@@ -16,11 +16,11 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 
-pub mod cli; // the flags
-pub mod commands;
-pub mod config; // what was typed becomes what is needed
 pub mod error; // what went wrong, what was tried, what to do next, and the exit code
-pub mod ledger; // which files went where, and how far
+pub mod schema; // one table: field, name, mapping
 pub mod opensearch; // where documents go: client, template
 pub mod pipeline; // moves bytes: knows neither ledger nor command line
-pub mod schema; // one table: field, name, mapping // one file per command
+pub mod ledger; // which files went where, and how far
+pub mod config; // what was typed becomes what is needed
+pub mod cli; // the flags
+pub mod commands; // one file per command

@@ -17,7 +17,7 @@ use crate::pipeline::report::coverage::{Mark, PrefixCounts};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::totals::UnfinishedLine;
 use crate::pipeline::report::{FileReport, FileStatus, Report};
-use crate::pipeline::serialize::FileFacts;
+use crate::pipeline::serialize::{FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
 use crate::pipeline::source::{self, OpenFile, Place, Source};
 use crate::pipeline::tail::Tail;
@@ -199,7 +199,7 @@ impl Night {
                 let start = source.start.clone().expect("the ledger knows what it claims");
                 let file = OpenFile {
                     id,
-                    facts: FileFacts::new(source.uri(), start.identity, Format::Combined, true),
+                    facts: facts(source.uri(), start.identity),
                     identity: start.identity,
                     first_line: head.first_line(),
                     encoding: opened.encoding,
@@ -288,7 +288,12 @@ impl Night {
     }
 }
 
-/// Lines of day `day` from `from` to `to`, each unlike any other.
+fn facts(uri: String, identity: [u8; 8]) -> FileFacts {
+    let plan = Plan::new(crate::pipeline::serialize::Options::default()).unwrap();
+    FileFacts::new(&plan, uri, identity, Format::Combined, true, None)
+}
+
+/// Lines of day `day` with these numbers, each unlike any other.
 fn lines(day: u32, range: std::ops::Range<u32>) -> String {
     range.map(|n| format!("10.0.0.{day} - - [day {day}, line {n:05}] \"GET /{} HTTP/1.1\" 200 {n}\n", n * 7)).collect()
 }
@@ -756,7 +761,7 @@ fn a_stream_is_never_left_out_but_goes_on_when_its_run_does() {
     assert_eq!(night.chooser(&run, false).choose(stdin()).unwrap().start, None);
     let file = OpenFile {
         id: 0,
-        facts: FileFacts::new("-".into(), [7; 8], Format::Combined, true),
+        facts: facts("-".into(), [7; 8]),
         identity: [7; 8],
         first_line: Some(1),
         encoding: crate::pipeline::decode::Encoding::Gzip,
@@ -788,7 +793,7 @@ fn twenty_thousand_small_files_are_few_transactions() {
     for id in 0..20_000_u32 {
         let file = OpenFile {
             id,
-            facts: FileFacts::new(id.to_string(), [0; 8], Format::Combined, true),
+            facts: facts(id.to_string(), [0; 8]),
             identity: u64::from(id).to_be_bytes(),
             first_line: Some(1),
             encoding: crate::pipeline::decode::Encoding::Plain,

@@ -16,7 +16,7 @@ use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::{Close, Event, Opening};
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
-use crate::pipeline::serialize::FileFacts;
+use crate::pipeline::serialize::{FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
 use crate::pipeline::source::{self, Map, OpenFile, Place, Source};
 use crate::pipeline::stop::Stop;
@@ -42,6 +42,8 @@ pub struct Readers<'a, I> {
     pub sources: Mutex<(I, FileId)>,
     /// How to read them.
     pub options: &'a Options,
+    /// What documents look like.
+    pub plan: &'a Plan,
     /// The end.
     pub stop: &'a Arc<Stop>,
     /// The memory ceiling.
@@ -106,7 +108,7 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
             None => head.identity(&self.options.namespace, source),
         };
         let (first_line, encoding) = (head.first_line(), opened.encoding);
-        let facts = FileFacts::new(source.uri(), identity, format, self.options.format.is_none());
+        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
         let file = Arc::new(OpenFile { id, facts, identity, first_line, encoding, start });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),
@@ -165,10 +167,16 @@ impl<I> Cutting<'_, I> {
         loop {
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
             let lines = match cutter.cut(map.bytes(), self.readers.sizes.chunk_bytes()) {
-                Cut::Lines(range) => Lines::Mapped(Arc::clone(map), range),
+                Cut::Lines(range) => {
+                    map.take(&range);
+                    Lines::Mapped(Arc::clone(map), range)
+                }
                 Cut::TooLong { line_bytes, covers, head } => Lines::TooLong { line_bytes, covers, head },
                 Cut::More => {
-                    map.give_back(cutter.at()..cutter.looked_at());
+                    // A line over the limit: what was searched is not needed again, but for its start.
+                    let searched = cutter.at()..cutter.looked_at();
+                    map.take(&searched);
+                    map.give_back(&searched);
                     continue;
                 }
                 Cut::End { unfinished } => return Ok(self.end(unfinished)),

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::coverage::{Coverage, Mark};
 use super::event::{Close, Event, Opening};
 use super::lines_file::LinesFile;
+use super::progress::Counters;
 use super::receipt::{FileId, Receipt};
 use super::totals::{FileReport, FileStatus, FormatUsed, Report};
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub enum Progress<'a> {
     /// A source that was never read is done with: left out, or not to be opened.
     NotOpened(&'a FileReport),
     /// Some time has passed: a good moment to tell how it goes.
-    Tick(Ticker),
+    Tick(Counters),
 }
 
 /// How far a file has come.
@@ -42,21 +43,6 @@ pub struct FileProgress<'a> {
     pub whole_lines: &'a Mark,
     /// What this run made of it so far, lines beyond the watermark included.
     pub report: &'a FileReport,
-}
-
-/// How the run goes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ticker {
-    /// Lines with an outcome.
-    pub lines: u64,
-    /// Their bytes, unpacked.
-    pub bytes: u64,
-    /// Bytes read from the sources, as they are stored.
-    pub stored_bytes: u64,
-    /// Files done with.
-    pub files_done: u64,
-    /// Files named so far.
-    pub files_named: u64,
 }
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
@@ -142,7 +128,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     }
 
     fn opened(&mut self, Opening { file, notes, stored_bytes_read, .. }: Opening) {
-        let mut report = FileReport::new(file.facts.uri());
+        let mut report = FileReport::new(&file.facts.uri);
         report.notes = notes;
         let coverage = match &file.start {
             Some(start) => {
@@ -186,7 +172,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn finish_file(&mut self, open: &mut Open) {
         self.stored_bytes_done += open.stored_bytes_read.load(Ordering::Relaxed);
         let report = &mut open.report;
-        report.format = Some(FormatUsed { name: open.file.facts.format().name(), guessed: open.file.facts.guessed() });
+        report.format = Some(FormatUsed { name: open.file.facts.format().as_str(), guessed: open.file.facts.guessed });
         if let Some(close) = open.close.take() {
             report.status = close.status;
             report.unfinished = close.unfinished;
@@ -204,7 +190,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             return Ok(());
         }
         self.ticked = Instant::now();
-        let mut ticker = Ticker {
+        let mut now = Counters {
             lines: self.report.counts.lines_settled(),
             bytes: self.report.counts.bytes_settled,
             stored_bytes: self.stored_bytes_done,
@@ -212,11 +198,11 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             files_named: self.report.sources.named,
         };
         for open in self.open.values() {
-            ticker.lines += open.report.counts.lines_settled();
-            ticker.bytes += open.report.counts.bytes_settled;
-            ticker.stored_bytes += open.stored_bytes_read.load(Ordering::Relaxed);
+            now.lines += open.report.counts.lines_settled();
+            now.bytes += open.report.counts.bytes_settled;
+            now.stored_bytes += open.stored_bytes_read.load(Ordering::Relaxed);
         }
-        (self.on_progress)(Progress::Tick(ticker))
+        (self.on_progress)(Progress::Tick(now))
     }
 
     /// The report, once all events are taken. `stopped`: the run was told to end, so lines may have been given up;

@@ -31,7 +31,7 @@ struct Inner {
 }
 
 impl LinesFile {
-    /// Opens `path` to add lines at its end.
+    /// Makes an empty file, or empties the one that is there.
     ///
     /// # Errors
     /// If it cannot be opened for writing.
@@ -41,6 +41,14 @@ impl LinesFile {
         let bytes = file.metadata().map_err(|error| failed("open", path, &error))?.len();
         let inner = Inner { file: BufWriter::new(file), bytes, bytes_max, left_out: 0, unsynced: false };
         Ok(LinesFile { path: path.into(), inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// The same from nothing: what is there is thrown away.
+    ///
+    /// # Errors
+    /// If it cannot be opened for writing.
+    pub fn create(path: &Path, bytes_max: u64) -> Result<LinesFile> {
+        LinesFile::open_cut_back(path, bytes_max, 0)
     }
 
     /// The same for a run that goes on: what lies behind `bytes` is cut off, for it will be written again.
@@ -118,8 +126,12 @@ impl LinesFile {
 }
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::stopped(format!("cannot {what} {}: {}", path.display(), io_reason(error)))
-        .hint("make room or name another file, then run the same load again")
+    let message = format!("cannot {what} {}: {}", path.display(), io_reason(error));
+    match what {
+        // Before the first byte is read: nothing that could go on.
+        "open" => Error::failed(message),
+        _ => Error::stopped(message).hint("make room or name another file, then run the same load again"),
+    }
 }
 
 #[cfg(test)]

@@ -514,7 +514,8 @@ mod tests {
     #[test]
     fn a_lost_line_breaks_the_law() {
         assert!(loaded().law_holds());
-        let broken: &[(&str, fn(&mut FileReport))] = &[
+        type Change = fn(&mut FileReport);
+        let broken: &[(&str, Change)] = &[
             ("a line without outcome", |file| file.counts.lines_read += 1),
             ("an outcome without line", |file| file.counts.outcomes.rejected += 1),
             ("a document without outcome", |file| file.counts.tally.documents += 1),

@@ -109,11 +109,11 @@ fn agents() -> (Vec<Agent>, Weighted) {
     let mut agents = Vec::new();
     let mut weights = Vec::new();
     for &AgentFamily { weight, kind, template, versions: (first, last) } in words::AGENTS {
-        let shares = (first..=last).map(|version| 1_000 / u32::from(last - version + 1));
-        let all: u32 = shares.clone().sum();
+        let shares = (first..=last).map(|version| 1_000 / u64::from(last - version + 1));
+        let all: u64 = shares.clone().sum();
         for (version, share) in (first..=last).zip(shares) {
             agents.push(Agent { text: template.replace("{}", &version.to_string()), kind });
-            weights.push(weight * 1_000 * share / all);
+            weights.push((u64::from(weight) * 1_000 * share / all) as u32);
         }
     }
     (agents, Weighted::new(weights))

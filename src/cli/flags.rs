@@ -1,0 +1,285 @@
+//! Groups of flags that several commands share, in the order in which help shows them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::values::{self, MaxRejected, When};
+
+/// The index pattern where none is typed: one index per month of event time.
+pub const INDEX_DEFAULT: &str = "apache-access-log-%Y-%m";
+
+/// Where lines come from.
+#[derive(Debug, Args)]
+pub struct SourceFlags {
+    /// Logs: files, directories, globs in quotes, or - for standard input
+    ///
+    /// Plain, gzip and zstd are told apart by their first bytes, never by name. Directories are searched all the way
+    /// down. Files found in a directory or by a glob that hold no access lines (error logs, binaries) are skipped and
+    /// named; a file given by name is always read.
+    #[arg(value_name = "SOURCE", required = true)]
+    pub sources: Vec<PathBuf>,
+
+    /// Of the files in directories and globs, take only those that match (repeatable)
+    ///
+    /// A pattern without a slash is compared with the file's name, one with a slash with its whole path; ** stands
+    /// for any folders. Default: all.
+    #[arg(long, value_name = "GLOB", help_heading = "Which files")]
+    pub include: Vec<String>,
+
+    /// Of the files in directories and globs, leave out those that match (repeatable); wins over --include
+    #[arg(long, value_name = "GLOB", help_heading = "Which files")]
+    pub exclude: Vec<String>,
+
+    /// Of the files in directories and globs, take only those modified since then: 2d, 2024-01-31, RFC 3339
+    ///
+    /// Without an offset the time is UTC. Default: all.
+    #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which files")]
+    pub newer_than: Option<When>,
+
+    /// Lines longer than this are malformed (too_long) and skipped: 1KiB to 16MiB
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::bytes_within(1 << 10, 16 << 20),
+          help_heading = "Which lines")]
+    pub max_line_bytes: u64,
+
+    /// Take a last line without line end, even where more of it may come
+    ///
+    /// By default such a line is taken where the end is certain (standard input, an intact archive, a file not touched
+    /// for ten minutes) and else left for the next load, and told in the summary.
+    #[arg(long, help_heading = "Which lines")]
+    pub take_last_line: bool,
+
+    /// Go by this name in ids and in log.file.path, in place of the source's own path
+    ///
+    /// For one SOURCE that is known elsewhere by another name: a pipe, a copy, a mount. Part of the ids: the same log
+    /// under another name is loaded as another log.
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    pub source_name: Option<String>,
+
+    /// Keep ids apart from those of other hosts with the same paths, for example "$(hostname)"
+    ///
+    /// Part of the ids: the same log under another namespace is loaded as another log. Default: empty.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Identity")]
+    pub namespace: String,
+}
+
+/// What a document looks like, and which lines become one.
+#[derive(Debug, Args)]
+pub struct DocumentFlags {
+    /// The log's format; auto guesses it for each file from its first lines
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Auto, help_heading = "Which lines")]
+    pub format: Format,
+
+    /// Take only lines whose event time is not before this: 2024-01-31, RFC 3339, or 2d (ago)
+    ///
+    /// Without an offset the time is UTC. Lines left out are counted as outside.
+    #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which lines")]
+    pub since: Option<When>,
+
+    /// Take only lines whose event time is before this (not at it): 2024-01-31, RFC 3339, or 2d (ago)
+    #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which lines")]
+    pub until: Option<When>,
+
+    /// Add fields to each document, separated by commas
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = "Documents")]
+    pub with: Vec<Extra>,
+
+    /// Add a constant field to each document (repeatable), such as site=shop
+    ///
+    /// Always a string. A name that documents have already is refused.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = values::field, help_heading = "Documents")]
+    pub fields: Vec<(String, String)>,
+
+    /// The value of @log_type in each document
+    #[arg(long, value_name = "TEXT", default_value = "apache-access-log", help_heading = "Documents")]
+    pub log_type: String,
+
+    /// The value of @ingestion_timestamp in each document: RFC 3339. Default: when the run began
+    ///
+    /// Fix it to get the same bytes from two runs.
+    #[arg(long, value_name = "TIME", value_parser = values::timestamp, help_heading = "Documents")]
+    pub ingestion_timestamp: Option<Timestamp>,
+}
+
+/// Where documents go in OpenSearch, and how fast.
+#[derive(Debug, Args)]
+pub struct ServerFlags {
+    /// Index name, with the event time (UTC) filled in: %Y %m %d %H, %j (day of year)
+    #[arg(long, value_name = "PATTERN", default_value = INDEX_DEFAULT, help_heading = "OpenSearch")]
+    pub index: String,
+
+    /// How documents are told apart
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Id::Source, help_heading = "OpenSearch")]
+    pub id: Id,
+
+    /// Send documents through this ingest pipeline of the cluster. Documents that it drops count as rejected
+    #[arg(long, value_name = "NAME", help_heading = "OpenSearch")]
+    pub pipeline: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub login: LoginFlags,
+
+    /// Upper limit of a bulk request's body: 64KiB to 100MiB. Default: 5MiB, less where --memory is small
+    ///
+    /// It shrinks by itself when the cluster answers that requests are too large.
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes_within(64 << 10, 100 << 20), help_heading = "Pace")]
+    pub bulk_bytes: Option<u64>,
+
+    /// Send this many bulk requests at a time: 1 to 64. Default: found while loading, within --memory
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "Pace")]
+    pub writers: Option<u32>,
+
+    /// Send at most this many documents a second, for clusters that also serve. Default: no limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Pace")]
+    pub max_docs_per_second: Option<u64>,
+
+    /// Compress request bodies; auto does not on loopback and private addresses
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Compress::Auto, help_heading = "Pace")]
+    pub compress: Compress,
+
+    /// How long to wait for a cluster that refuses before the load stops (exit code 4): 1s to 7d
+    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Pace",
+          value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
+    pub give_up_after: Duration,
+
+    /// Keep rejected documents in this file (NDJSON), each with its line's place and OpenSearch's reason
+    #[arg(long, value_name = "FILE", help_heading = "Trouble")]
+    pub dead_letters: Option<PathBuf>,
+
+    /// Stop (exit code 4) when more documents are rejected: 10000, 1%, or both, which must both be passed
+    #[arg(long, value_name = "LIMIT", default_value = "10000,1%", help_heading = "Trouble")]
+    pub max_rejected: MaxRejected,
+}
+
+/// Who we are to OpenSearch.
+#[derive(Debug, Args)]
+pub struct LoginFlags {
+    /// User name; also taken from the URL (https://joe@host), or from LOGHAUL_USER
+    ///
+    /// The password comes from the URL, from --password-file, from LOGHAUL_PASSWORD or OPENSEARCH_PASSWORD, or is asked
+    /// for on a terminal. It is never shown. A password in a URL can be seen by other users of this machine.
+    #[arg(long, value_name = "NAME", help_heading = "OpenSearch")]
+    pub user: Option<String>,
+
+    /// Take the password from the first line of this file
+    #[arg(long, value_name = "FILE", help_heading = "OpenSearch")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What is remembered between loads.
+#[derive(Debug, Args)]
+pub struct LedgerFlags {
+    /// Keep no record of this load, and look into none: each file is read in full
+    ///
+    /// Nothing is doubled: lines that are there already are counted as duplicate.
+    #[arg(long, help_heading = "Ledger")]
+    pub no_ledger: bool,
+
+    /// Where the record of loads is kept. Default: loghaul/ledger.db in $XDG_STATE_HOME or ~/.local/state
+    #[arg(long, value_name = "FILE", conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub ledger: Option<PathBuf>,
+
+    /// Go on where a run stopped: the last one of the same sources, or the one named
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["no_ledger", "again"],
+          help_heading = "Ledger")]
+    pub resume: Option<Option<String>>,
+
+    /// Load files again that the ledger has as loaded
+    #[arg(long, help_heading = "Ledger")]
+    pub again: bool,
+}
+
+/// How much of this machine may be used.
+#[derive(Debug, Args)]
+pub struct MachineFlags {
+    /// Threads that parse: 1 to 256. Default: one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "This machine")]
+    pub threads: Option<u32>,
+
+    /// Memory that may be used in all: about 20MiB or more. Default: 64MiB on two cores, 16MiB more per core above
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes_within(1 << 20, 1 << 44), help_heading = "This machine")]
+    pub memory: Option<u64>,
+}
+
+/// What is told, and how.
+#[derive(Debug, Args)]
+pub struct ReportFlags {
+    /// Keep malformed lines in this file (NDJSON): {"source","offset","reason","line"}
+    #[arg(long, value_name = "FILE", help_heading = "Trouble")]
+    pub malformed: Option<PathBuf>,
+
+    /// Exit code 3 when more of a file's lines are malformed: 10%, 0.5% or 0.1
+    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = values::share, help_heading = "Trouble")]
+    pub max_malformed: f64,
+
+    /// Print the report as one JSON object, on standard error where documents go to standard output
+    #[arg(long, help_heading = "Report")]
+    pub json: bool,
+
+    /// No progress, and no summary when all went well
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
+    pub quiet: bool,
+
+    /// Tell more: what each part decides, and why. Twice: each request
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Report")]
+    pub verbose: u8,
+}
+
+/// How lines are written (httpd's LogFormat nicknames).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Format {
+    /// Guess for each file
+    Auto,
+    /// %h %l %u %t "%r" %>s %b
+    Common,
+    /// common, then "%{Referer}i" "%{User-Agent}i"
+    Combined,
+    /// combined, with %v:%p before it
+    VhostCombined,
+    /// common, with %v before it
+    VhostCommon,
+    /// combined, then %I %O
+    #[value(name = "combinedio")]
+    CombinedIo,
+}
+
+/// How a document's id is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Id {
+    /// From the log's identity and the line's place in it: a line is there once, however often it is loaded
+    Source,
+    /// From the line alone: equal lines become one document
+    Content,
+    /// OpenSearch chooses: a line may be there twice after trouble
+    None,
+}
+
+/// Fields that are added on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Extra {
+    /// message: the whole line
+    Message,
+    /// log.file.path and log.offset: the file, and the line's first byte in it (decompressed)
+    Source,
+    /// extra: what follows the last field of the format
+    Extra,
+    /// timestamp: the time as the log wrote it
+    Timestamp,
+}
+
+/// How request bodies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compress {
+    /// gzip, but none on loopback and private addresses
+    Auto,
+    /// Not at all
+    None,
+    /// gzip, understood by each cluster
+    Gzip,
+    /// zstd, OpenSearch 2.19 or later
+    Zstd,
+}

@@ -1,0 +1,327 @@
+//! What was typed: commands and flags, each value checked alone, without any effect.
+//!
+//! What the flags mean together, and with this machine, is worked out in [`crate::config`]. Help is part of the program:
+//! each flag says its unit, its default and its range, and each command ends with examples.
+
+mod flags; // groups of flags that several commands share
+pub mod values; // how sizes, durations, times, shares and pairs are written
+
+use clap::{Args, Parser, Subcommand};
+pub use flags::{
+    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags,
+    ServerFlags, SourceFlags,
+};
+
+/// What `loghaul` without a command prints (to standard error, exit code 2).
+pub const GUIDE: &str = "\
+loghaul hauls Apache access logs into OpenSearch and accounts for every line.
+
+  loghaul load access.log --to http://localhost:9200     load a log
+  loghaul load logs/*.gz --to http://localhost:9200      many logs, plain, gzip or zstd
+  zcat access.log.gz | loghaul load - --to URL           from a pipe
+  loghaul parse access.log                               see the documents, no server needed
+  loghaul setup --to http://localhost:9200               put the index template
+
+loghaul COMMAND --help tells all flags of a command, with examples.
+";
+
+const EXIT_CODES: &str = "\
+Exit codes, the first that fits:
+  2    wrong usage
+  130  interrupted (Ctrl-C, SIGTERM, SIGHUP)
+  4    stopped early; the same load goes on later
+  1    something could not be done: a missing or damaged file, no server
+  3    done, but documents were rejected, or a file is malformed beyond --max-malformed
+  0    all lines accounted for";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  loghaul load access.log --to http://localhost:9200
+  loghaul load /var/log/apache2 --exclude '*error*' --to http://localhost:9200
+  loghaul load 'logs/*.gz' --since 2024-01-01 --until 2024-02-01 --to http://localhost:9200
+  zcat access.log.gz | loghaul load - --source-name web1/access.log --to http://localhost:9200
+  tail -F access.log | loghaul load - --to http://localhost:9200
+  loghaul load access.log --index 'web-%Y-%m-%d' --field site=shop --to http://localhost:9200
+  loghaul load access.log --to https://joe@search.example.com:9200     (asks for the password)
+  loghaul load access.log --to http://node1:9200 --to http://node2:9200 --json --quiet
+  loghaul load access.log --to null: --malformed junk.ndjson            (a rehearsal, no server)
+
+Exit codes, the first that fits:
+  2    wrong usage
+  130  interrupted (Ctrl-C, SIGTERM, SIGHUP)
+  4    stopped early; the same load goes on later
+  1    something could not be done: a missing or damaged file, no server
+  3    done, but documents were rejected, or a file is malformed beyond --max-malformed
+  0    all lines accounted for:
+       lines read = indexed + duplicate + rejected + malformed + blank";
+
+const PARSE_EXAMPLES: &str = "\
+Examples:
+  loghaul parse access.log | head -n 3
+  loghaul parse access.log.gz --with source,message > documents.ndjson
+  loghaul parse access.log --format common --malformed junk.ndjson > /dev/null
+  tail -F access.log | loghaul parse - | jq -r .clientip
+
+Documents go to standard output in the order of the lines, the summary to standard error.
+Exit codes: 0 all accounted for, 3 too many malformed lines, 1 a file could not be read, 2 wrong usage.";
+
+const SETUP_EXAMPLES: &str = "\
+Examples:
+  loghaul setup --to http://localhost:9200
+  loghaul setup --print
+  loghaul setup --index 'web-%Y-%m-%d' --to https://joe@search.example.com:9200";
+
+/// Hauls Apache access logs into OpenSearch and accounts for every line.
+///
+/// lines read = indexed + duplicate + rejected + malformed + blank, for each file and each run.
+#[derive(Debug, Parser)]
+#[command(name = "loghaul", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// None where only `loghaul` was typed: [`GUIDE`] is the answer.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load access logs into OpenSearch
+    ///
+    /// Reads plain, gzip and zstd logs, parses them on all cores and ships the documents through the Bulk API. Safe to
+    /// run again: each line has an id of its own, so that what is there already is counted as duplicate, not doubled.
+    #[command(after_help = "loghaul load --help tells more, with examples.", after_long_help = LOAD_EXAMPLES)]
+    Load(Box<LoadArgs>),
+
+    /// Print access logs as documents, one JSON object per line
+    ///
+    /// Gives the documents that load would send, in the order of the lines. Needs no server.
+    #[command(after_help = "loghaul parse --help tells more, with examples.", after_long_help = PARSE_EXAMPLES)]
+    Parse(Box<ParseArgs>),
+
+    /// Put the index template that the documents need
+    ///
+    /// Puts a composable index template that fits the documents (dates, long numbers, keywords) for the indices of
+    /// --index. Run again it changes nothing. load does the same where no template matches and it may.
+    #[command(after_long_help = SETUP_EXAMPLES)]
+    Setup(SetupArgs),
+}
+
+/// `loghaul load SOURCE... --to SINK`
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sources: SourceFlags,
+
+    /// Where documents go: http(s)://HOST:PORT of OpenSearch, - for standard output, null: for nowhere
+    ///
+    /// Given several times, the OpenSearch hosts of one cluster share the load. A path after the host is kept, for
+    /// clusters behind a proxy. - writes documents as NDJSON in the order of the lines; null: does everything but
+    /// send, to measure or to rehearse.
+    #[arg(long, value_name = "SINK", required = true)]
+    pub to: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub documents: DocumentFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub ledger: LedgerFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub report: ReportFlags,
+}
+
+/// `loghaul parse SOURCE...`
+#[derive(Debug, Args)]
+pub struct ParseArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sources: SourceFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub documents: DocumentFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub report: ReportFlags,
+}
+
+/// `loghaul setup --to URL`
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// The OpenSearch to set up: http(s)://HOST:PORT
+    #[arg(long, value_name = "URL", required_unless_present = "print")]
+    pub to: Option<String>,
+
+    /// Print the template as JSON and change nothing; needs no server
+    #[arg(long)]
+    pub print: bool,
+
+    /// Index names the template is for, as load --index takes them
+    #[arg(long, value_name = "PATTERN", default_value = flags::INDEX_DEFAULT)]
+    pub index: String,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub login: flags::LoginFlags,
+
+    /// Tell more about what is done
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn typed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("loghaul").chain(line.split_whitespace()))
+    }
+
+    fn load(line: &str) -> LoadArgs {
+        match typed(line).unwrap_or_else(|error| panic!("{line}: {error}")).command {
+            Some(Command::Load(args)) => *args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_typed_is_no_command() {
+        assert!(typed("").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_load_as_it_is_mostly_typed() {
+        let args = load("load a.log b.gz --to http://localhost:9200");
+        assert_eq!(args.sources.sources, [PathBuf::from("a.log"), PathBuf::from("b.gz")]);
+        assert_eq!(args.to, ["http://localhost:9200"]);
+        assert_eq!(args.server.index, "apache-access-log-%Y-%m");
+        assert_eq!(args.documents.format, Format::Auto);
+        assert_eq!(args.server.id, Id::Source);
+        assert_eq!(args.sources.max_line_bytes, 1 << 20);
+        assert_eq!(args.report.max_malformed, 0.1);
+    }
+
+    #[test]
+    fn standard_input_and_output_are_a_dash() {
+        let args = load("load - --to -");
+        assert_eq!(args.sources.sources, [PathBuf::from("-")]);
+        assert_eq!(args.to, ["-"]);
+    }
+
+    #[test]
+    fn every_flag_of_load_at_once() {
+        let args = load(
+            "load a.log --to http://a:9200 --to http://b:9200 --index web-%Y --format vhost_combined --id content \
+             --namespace web1 --source-name access --with message,source --with extra,timestamp --field a=b \
+             --field c=d=e --log-type apache --ingestion-timestamp 2024-01-01T00:00:00Z --max-line-bytes 64KiB \
+             --take-last-line --include *.log --exclude *error* --newer-than 2d --since 2024-01-01 --until 2024-02-01 \
+             --bulk-bytes 1MiB --writers 3 --threads 2 --memory 128MiB --pipeline p --malformed m.ndjson \
+             --max-malformed 5% --max-rejected 100 --dead-letters d.ndjson --json --quiet --user joe \
+             --password-file pw --give-up-after 90s --max-docs-per-second 1000 --compress zstd --ledger l.db --again",
+        );
+        assert_eq!(args.to.len(), 2);
+        assert_eq!(args.documents.with, [Extra::Message, Extra::Source, Extra::Extra, Extra::Timestamp]);
+        assert_eq!(args.documents.fields, [("a".to_string(), "b".to_string()), ("c".to_string(), "d=e".to_string())]);
+        assert_eq!(args.sources.max_line_bytes, 64 << 10);
+        assert_eq!(args.machine.memory, Some(128 << 20));
+        assert_eq!(args.server.give_up_after, Duration::from_secs(90));
+        assert_eq!(args.report.max_malformed, 0.05);
+        assert_eq!(args.ledger.ledger, Some(PathBuf::from("l.db")));
+    }
+
+    #[test]
+    fn resume_takes_a_run_or_none() {
+        assert_eq!(load("load a --to http://h").ledger.resume, None);
+        assert_eq!(load("load a --to http://h --resume").ledger.resume, Some(None));
+        assert_eq!(load("load a --to http://h --resume 17").ledger.resume, Some(Some("17".into())));
+    }
+
+    #[test]
+    fn wrong_usage_is_named() {
+        let cases = [
+            ("load --to http://h", ErrorKind::MissingRequiredArgument, "<SOURCE>..."),
+            ("load a.log", ErrorKind::MissingRequiredArgument, "--to <SINK>"),
+            ("load a --to http://h --bulk-bytes five", ErrorKind::ValueValidation, "a size such as 256KiB"),
+            ("load a --to http://h --bulk-bytes 1KiB", ErrorKind::ValueValidation, "at least 64 KiB"),
+            ("load a --to http://h --give-up-after 10", ErrorKind::ValueValidation, "10s"),
+            ("load a --to http://h --since yesterday", ErrorKind::ValueValidation, "2024-01-31"),
+            ("load a --to http://h --format nginx", ErrorKind::InvalidValue, "combinedio"),
+            ("load a --to http://h --max-malformed 10", ErrorKind::ValueValidation, "did you mean 10%"),
+            ("load a --to http://h --field novalue", ErrorKind::ValueValidation, "NAME=VALUE"),
+            ("load a --to http://h --writers 0", ErrorKind::ValueValidation, "1..=64"),
+            ("load a --to http://h --quiet --verbose", ErrorKind::ArgumentConflict, "--quiet"),
+            ("load a --to http://h --resume --no-ledger", ErrorKind::ArgumentConflict, "--no-ledger"),
+            ("loda a --to http://h", ErrorKind::InvalidSubcommand, "load"),
+            ("setup", ErrorKind::MissingRequiredArgument, "--to <URL>"),
+        ];
+        for (line, kind, says) in cases {
+            let error = typed(line).expect_err(line);
+            assert_eq!(error.kind(), kind, "{line}: {error}");
+            assert!(error.to_string().contains(says), "{line} should say {says:?}:\n{error}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_teaches() {
+        for (line, says) in [
+            ("--help", "Exit codes"),
+            ("load --help", "Examples:\n  loghaul load access.log --to"),
+            ("load --help", "[default: 1MiB]"),
+            ("load --help", "lines read = indexed"),
+            ("parse --help", "loghaul parse access.log | head"),
+            ("setup --help", "loghaul setup --print"),
+            ("--version", "loghaul 0.1.0"),
+        ] {
+            let text = typed(line).expect_err(line).to_string();
+            assert!(text.contains(says), "{line} should say {says:?}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_help() {
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments() {
+                assert!(flag.get_help().is_some(), "{} {}", command.get_name(), flag.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf8() {
+        use std::os::unix::ffi::OsStringExt;
+        let path = OsString::from_vec(b"caf\xe9.log".to_vec());
+        let cli = Cli::try_parse_from(["loghaul".into(), "parse".into(), path.clone()]).unwrap();
+        let Some(Command::Parse(args)) = cli.command else { panic!() };
+        assert_eq!(args.sources.sources, [PathBuf::from(path)]);
+    }
+}
