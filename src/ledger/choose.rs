@@ -169,9 +169,13 @@ impl Chooser {
         let mut own = self.rows("identity = ? AND first_line = ?", naming, (own_identity, first_line as i64))?;
         let others = self.rows("first_line = ? AND files.id <= ?", naming, (first_line as i64, self.rows_before))?;
         let is_own = |row: &FileRecord| row.path == path || row.stat.same_file(&stat);
-        let (same_path, others): (Vec<_>, Vec<_>) =
+        let (same_file, mut others): (Vec<_>, Vec<_>) =
             others.into_iter().filter(|row| row.identity != own_identity).partition(is_own);
-        own.extend(same_path);
+        own.extend(same_file);
+        // What this run reads is where it is. Of several predecessors the one from the same folder comes first.
+        others.retain(|row| !self.mine.contains(&row.id));
+        others.sort_by_key(|row| (row.path.parent() != path.parent(), std::cmp::Reverse(row.mark.offset)));
+        others.truncate(PREDECESSORS_MAX);
         let candidates = Candidates { own, others };
         let offsets = candidates.own.iter().chain(&candidates.others).flat_map(|row| [row.mark.offset, row.reached.0]);
         let offsets: Vec<u64> = offsets.collect();

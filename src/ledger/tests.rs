@@ -288,12 +288,12 @@ impl Night {
     }
 }
 
-/// Lines of day `day` from `from` to `to`, each unlike any other.
 fn facts(uri: String, identity: [u8; 8]) -> FileFacts {
     let plan = Plan::new(crate::pipeline::serialize::Options::default()).unwrap();
     FileFacts::new(&plan, uri, identity, Format::Combined, true, None)
 }
 
+/// Lines of day `day` with these numbers, each unlike any other.
 fn lines(day: u32, range: std::ops::Range<u32>) -> String {
     range.map(|n| format!("10.0.0.{day} - - [day {day}, line {n:05}] \"GET /{} HTTP/1.1\" 200 {n}\n", n * 7)).collect()
 }
