@@ -1,1 +1,27 @@
-fn main() {}
+//! loghaul's command line: picks the command and maps its result to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use loghaul::cli::{Cli, Command, GUIDE};
+use loghaul::commands::{load, parse, setup};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        None => {
+            let _ = std::io::stderr().write_all(GUIDE.as_bytes());
+            return ExitCode::from(2);
+        }
+        Some(Command::Load(args)) => load::load(&args),
+        Some(Command::Parse(args)) => parse::parse(&args),
+        Some(Command::Setup(args)) => setup::setup(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "loghaul: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

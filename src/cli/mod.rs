@@ -8,8 +8,8 @@ pub mod values; // how sizes, durations, times, shares and pairs are written
 
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
-    Compress, DocumentFlags, Extra, Format, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags, ServerFlags,
-    SourceFlags,
+    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags,
+    ServerFlags, SourceFlags,
 };
 
 /// What `loghaul` without a command prints (to standard error, exit code 2).

@@ -10,6 +10,8 @@ use jiff::fmt::friendly::SpanParser;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+use crate::pipeline::report::figures::exact_size;
+
 /// What a unit stands for, in bytes. One letter alone is binary, as in `dd` and `java -Xmx`.
 const UNITS: &[(&str, u64)] = &[
     ("", 1),
@@ -49,24 +51,14 @@ fn parse_bytes(text: &str) -> Option<u64> {
     }
 }
 
-/// A size as a person writes it, exact where a binary unit divides it: `5 MiB`, `1536 KiB`, `1000 bytes`.
-pub fn show_bytes(bytes: u64) -> String {
-    for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes >= factor && bytes.is_multiple_of(factor) {
-            return format!("{} {unit}", bytes / factor);
-        }
-    }
-    format!("{bytes} bytes")
-}
-
 /// A parser for sizes within a range.
 pub fn bytes_within(least: u64, most: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     move |text| {
         let bytes = bytes(text)?;
         if bytes < least {
-            Err(format!("'{text}' is too small, it takes at least {}", show_bytes(least)))
+            Err(format!("'{text}' is too small, it takes at least {}", exact_size(least)))
         } else if bytes > most {
-            Err(format!("'{text}' is too large, it takes at most {}", show_bytes(most)))
+            Err(format!("'{text}' is too large, it takes at most {}", exact_size(most)))
         } else {
             Ok(bytes)
         }
@@ -268,13 +260,6 @@ mod tests {
             assert_eq!(bytes(text).ok(), *expected, "{text:?}");
         }
         assert_eq!(bytes("lots").unwrap_err(), "'lots' is not a size such as 256KiB, 5MiB, 1GB or 65536 (bytes)");
-    }
-
-    #[test]
-    fn sizes_are_shown_as_they_are_typed() {
-        for (value, text) in [(5 << 20, "5 MiB"), (1536 << 10, "1536 KiB"), (1000, "1000 bytes"), (1 << 30, "1 GiB")] {
-            assert_eq!(show_bytes(value), text);
-        }
     }
 
     #[test]

@@ -1,2 +1,8 @@
-//! One file per command.
+//! What a user calls: one file per command, and what they share.
+
+pub mod load; // access logs into OpenSearch
+pub mod parse; // access logs to documents on standard output
+pub mod setup; // the index template
+mod haul; // what load and parse have in common
+mod signals; // Ctrl-C once, twice
 pub mod sources; // what the user named becomes the list of sources

@@ -11,8 +11,8 @@
 //! compressed  one copy of a body per writer, where bodies are compressed
 //! ```
 
-use crate::cli::values::show_bytes;
 use crate::error::Error;
+use crate::pipeline::report::figures::exact_size;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -121,8 +121,8 @@ impl MemoryPlan {
             Some(memory) => {
                 let error = Error::usage(format!(
                     "--memory {} is too small, the least that works here is {}",
-                    show_bytes(memory),
-                    show_bytes(least)
+                    exact_size(memory),
+                    exact_size(least)
                 ));
                 Err(error.hint("fewer --threads or --writers, smaller --bulk-bytes or --max-line-bytes need less"))
             }

@@ -1,1 +1,24 @@
-//! To come.
+//! Where documents go: a client for OpenSearch (and what speaks its protocol).
+//!
+//! A [`Client`] sends one request at a time and says what came back, as data: a [`Head`] with the answer's bytes,
+//! or a [`Fault`]. It never sleeps, never follows a redirect and never sends anything twice except where nothing
+//! had left the machine; whether to try again is the caller's decision (for the Bulk API,
+//! [`retry`](crate::pipeline::sink::retry)).
+
+pub mod address; // a URL as it was typed, its secrets masked
+pub mod options; // who we are, whom we trust, how long we wait
+pub mod body; // kept byte ranges as one request body, compressed where that pays
+pub mod fault; // what went wrong between us and an answer
+pub mod refusal; // an answer that says no: its type and reason, and the sentence for a person
+pub mod client; // hosts, connections, one exchange
+pub mod info; // who answers there
+pub mod template; // the index template: ours, theirs, none
+
+pub use address::Address;
+pub use body::{Body, BodyReader, Compression, Scratch};
+pub use client::{BulkHow, Client, Head, Method, Reply};
+pub use fault::{Failure, Fault};
+pub use info::Info;
+pub use options::{Auth, Options, Secret, Tls};
+pub use refusal::Refusal;
+pub use template::{PutTemplate, TemplateMatch};

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use memchr::memchr;
 
-use crate::pipeline::parse::{self, Format, LooksLike};
+use crate::pipeline::parse::{self, Format, Kind};
 use crate::pipeline::serialize;
 use crate::pipeline::source::{Input, Source};
 
@@ -82,10 +82,7 @@ impl Head {
             (None, None) if named || first_line(bytes).is_none() => {
                 Content::Log { format: Format::Combined, notes: self.note(guess) }
             }
-            (_, None) => {
-                let kind = parse::looks_like(bytes);
-                Content::Other { why: format!("holds no access-log line: {}", kind.describe()) }
-            }
+            (_, None) => Content::Other { why: format!("no access log: it looks like {}", parse::looks_like(bytes)) },
         }
     }
 
@@ -95,8 +92,8 @@ impl Head {
             return Vec::new();
         }
         match parse::looks_like(&self.looked_at) {
-            LooksLike::Unknown => vec!["no access-log line among its first lines".to_owned()],
-            kind => vec![kind.describe().to_owned()],
+            Kind::Unknown => vec!["no access-log line among its first lines".to_owned()],
+            kind => vec![format!("looks like {kind}")],
         }
     }
 

@@ -93,7 +93,7 @@ const EVENTS_MAX: usize = 256;
 /// is a report, whatever happens: its `ended` says how it came to its end.
 pub fn run(
     sources: impl Iterator<Item = Source> + Send,
-    sink: &Sink,
+    sink: &Sink<'_>,
     options: &Options,
     stop: &Arc<Stop>,
     report: Report,
@@ -111,6 +111,7 @@ pub fn run(
     let readers_share = Readers {
         sources: Mutex::new((sources.fuse(), 0)),
         options: &options.read,
+        plan: &options.plan,
         stop,
         tickets: &tickets,
         sizes: &sizes,
@@ -135,12 +136,7 @@ pub fn run(
             scope.spawn(move || stage(Stage::Parser, options, stop, || parsers.work(&chunks, &parcels, &events)));
         }
         drop((chunks, parcel_sender));
-        sink.spawn(
-            scope,
-            options,
-            stop,
-            sink::Inlets { parcels, pressure, events, tickets: &tickets, blocks: &blocks },
-        );
+        sink.spawn(scope, options, stop, sink::Inlets { parcels, pressure, events, blocks: &blocks });
         collector.collect(&events_taken, stop);
     });
 

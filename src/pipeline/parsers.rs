@@ -35,7 +35,7 @@ const USED_AT_LEAST: usize = 4;
 impl Parsers<'_> {
     /// Parses chunks until there are no more.
     pub fn work(&self, chunks: &Receiver<Chunk>, parcels: &Sender<Parcel>, events: &Sender<Event>) {
-        let mut worker = serialize::Worker::new(self.plan);
+        let mut worker = serialize::Worker::new();
         for chunk in chunks {
             if self.stop.gives_up() {
                 continue; // never counted as read
@@ -70,14 +70,7 @@ impl Parsers<'_> {
         }
         self.sizes.learn(chunk_bytes, block.bytes.len() + block.malformed_ndjson.len());
         if block.bytes.len() < block.bytes.capacity() / USED_AT_LEAST {
-            let fitting = Block {
-                bytes: block.bytes.as_slice().to_vec(),
-                documents: block.documents.as_slice().to_vec(),
-                malformed_ndjson: std::mem::take(&mut block.malformed_ndjson),
-                samples: std::mem::take(&mut block.samples),
-                tally: std::mem::take(&mut block.tally),
-                indices: std::mem::take(&mut block.indices),
-            };
+            let fitting = block.take_fitting();
             self.blocks.give_back(std::mem::replace(&mut block, fitting));
         }
         ticket.keep(block.held_bytes());

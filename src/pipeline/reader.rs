@@ -16,7 +16,7 @@ use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::{Close, Event, Opening};
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
-use crate::pipeline::serialize::FileFacts;
+use crate::pipeline::serialize::{FileFacts, Plan};
 use crate::pipeline::source::{self, Input, Map, OpenFile, Place, Source};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::ticket::{Ticket, Tickets};
@@ -40,6 +40,8 @@ pub struct Readers<'a, I> {
     pub sources: Mutex<(I, FileId)>,
     /// How to read them.
     pub options: &'a Options,
+    /// What documents look like.
+    pub plan: &'a Plan,
     /// The end.
     pub stop: &'a Arc<Stop>,
     /// The memory ceiling.
@@ -96,7 +98,7 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
             head::Content::Other { why } => return outlets.not_opened(source, FileStatus::Skipped { why }),
         };
         let identity = head.identity(&self.options.namespace, source);
-        let facts = FileFacts::new(source.uri(), identity, format, self.options.format.is_none());
+        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
         let file = Arc::new(OpenFile { id, facts });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),

@@ -53,16 +53,18 @@ impl Source {
 
     /// What names the source in its identity: its name if it was given one, else the canonical path without a
     /// compression suffix, so that a file keeps its ids when it is compressed.
-    pub fn identity_name(&self) -> Vec<u8> {
+    pub fn identity_name(&self) -> String {
         match (&self.source_name, &self.place) {
-            (Some(name), _) => name.clone().into_bytes(),
-            (None, Place::Stdin) => b"-".to_vec(),
+            (Some(name), _) => name.clone(),
+            (None, Place::Stdin) => "-".to_owned(),
             (None, Place::File(path) | Place::Missing(path, _)) => {
                 use std::os::unix::ffi::OsStrExt;
                 let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
                 let bytes = path.as_os_str().as_bytes();
                 let suffix = [".gz", ".gzip", ".zst", ".zstd"].iter().find(|suffix| bytes.ends_with(suffix.as_bytes()));
-                bytes[..bytes.len() - suffix.map_or(0, |suffix| suffix.len())].to_vec()
+                let name = &bytes[..bytes.len() - suffix.map_or(0, |suffix| suffix.len())];
+                // A path need not be UTF-8; two that differ must not become the same name.
+                String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.escape_ascii().to_string())
             }
         }
     }

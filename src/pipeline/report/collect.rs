@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::coverage::{Coverage, PrefixCounts};
 use super::event::{Close, Event, Opening};
 use super::lines_file::LinesFile;
+use super::progress::Counters;
 use super::receipt::{FileId, Receipt};
 use super::totals::{FileReport, FileStatus, FormatUsed, Report};
 use crate::error::{Error, Result};
@@ -33,22 +34,7 @@ pub enum Progress<'a> {
     /// A file is done with, well or not. Files that were never opened come here, too.
     Done(&'a FileReport),
     /// Some time has passed: a good moment to tell how it goes.
-    Tick(Ticker),
-}
-
-/// How the run goes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ticker {
-    /// Lines with an outcome.
-    pub lines: u64,
-    /// Their bytes, unpacked.
-    pub bytes: u64,
-    /// Bytes read from the sources, as they are stored.
-    pub stored_bytes: u64,
-    /// Files done with.
-    pub files_done: u64,
-    /// Files named so far.
-    pub files_named: u64,
+    Tick(Counters),
 }
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
@@ -123,7 +109,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     }
 
     fn opened(&mut self, Opening { file, notes, stored_bytes_read, .. }: Opening) {
-        let mut report = FileReport::new(file.facts.uri());
+        let mut report = FileReport::new(&file.facts.uri);
         report.notes = notes;
         let coverage = Coverage::default();
         self.open.insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read });
@@ -158,7 +144,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn finished(&mut self, open: Open) -> FileReport {
         self.stored_bytes_done += open.stored_bytes_read.load(Ordering::Relaxed);
         let mut report = open.report;
-        report.format = Some(FormatUsed { name: open.file.facts.format().name(), guessed: open.file.facts.guessed() });
+        report.format = Some(FormatUsed { name: open.file.facts.format().as_str(), guessed: open.file.facts.guessed });
         if let Some(close) = open.close {
             report.status = close.status;
             report.unfinished = close.unfinished;
@@ -177,7 +163,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             return Ok(());
         }
         self.ticked = Instant::now();
-        let mut ticker = Ticker {
+        let mut now = Counters {
             lines: self.report.counts.lines_settled(),
             bytes: self.report.counts.bytes_settled,
             stored_bytes: self.stored_bytes_done,
@@ -185,11 +171,11 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             files_named: self.report.sources.named,
         };
         for open in self.open.values() {
-            ticker.lines += open.report.counts.lines_settled();
-            ticker.bytes += open.report.counts.bytes_settled;
-            ticker.stored_bytes += open.stored_bytes_read.load(Ordering::Relaxed);
+            now.lines += open.report.counts.lines_settled();
+            now.bytes += open.report.counts.bytes_settled;
+            now.stored_bytes += open.stored_bytes_read.load(Ordering::Relaxed);
         }
-        (self.on_progress)(Progress::Tick(ticker))
+        (self.on_progress)(Progress::Tick(now))
     }
 
     /// The report, once all events are taken. `stopped`: the run was told to end, so lines may have been given up;

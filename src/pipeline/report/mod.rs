@@ -6,9 +6,14 @@ pub mod coverage; // which bytes are settled, and how far without a gap
 pub mod collect; // events become reports
 pub mod lines_file; // malformed lines, kept
 pub mod totals; // the data: counts, files, the run; the law and the exit code
-pub mod json; // the same for machines
-pub mod progress; // bars on a terminal, a line every ten seconds elsewhere
-pub mod escape; // how log content is shown
+pub mod summary; // the report for people
+pub mod json; // the report for machines
+pub mod progress; // while the run is under way: a bar, or a line every ten seconds
+pub mod escape; // how strangers' words are shown
+pub mod figures; // how figures are written
 
 pub use receipt::{DeadLetter, Outcomes, Receipt};
 pub use totals::{Counts, Ended, FileReport, FileStatus, Report};
+
+#[cfg(test)]
+mod example; // a report with something of everything

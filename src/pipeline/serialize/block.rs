@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::buffer::Buffer;
 use crate::pipeline::parse::Malformed;
 
 /// The documents of one chunk, and the fate of its other lines.
@@ -15,7 +16,7 @@ use crate::pipeline::parse::Malformed;
 pub struct Block {
     /// Documents one after the other, each ending in a newline; with an action line before each where the sink is
     /// a Bulk API.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
     /// Where each document of `bytes` came from, in order. Empty `bytes` and empty `documents` go together.
     pub documents: Vec<Document>,
     /// Lines that became no document, in NDJSON as the malformed file holds them, one per line:
@@ -100,6 +101,22 @@ impl Block {
         self.samples.clear();
         self.tally = Tally::default();
         self.indices.clear();
+    }
+
+    /// The same in buffers that are as small as can be; the large ones stay here, empty.
+    pub fn take_fitting(&mut self) -> Block {
+        let mut bytes = Buffer::with_capacity(self.bytes.len());
+        bytes.extend_from_slice(&self.bytes);
+        let fitting = Block {
+            bytes,
+            documents: self.documents.as_slice().to_vec(),
+            malformed_ndjson: self.malformed_ndjson.as_slice().to_vec(),
+            samples: std::mem::take(&mut self.samples),
+            tally: std::mem::take(&mut self.tally),
+            indices: std::mem::take(&mut self.indices),
+        };
+        self.clear();
+        fitting
     }
 
     /// How many bytes of memory it holds, used or not.

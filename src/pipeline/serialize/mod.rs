@@ -1,33 +1,23 @@
 //! Records become documents in a [`Block`].
+//!
+//! [`Worker::fill`] is the loop over the lines of a chunk: parse, then write. Everything that is the same for all
+//! lines of a run ([`Plan`]), a file ([`FileFacts`]) or a day (`Heads`) is made once and stored as it is.
 
-pub mod block;
+pub mod block; // what one chunk becomes
+pub mod buffer; // bytes that may be written a little beyond their end
+mod document; // a Record becomes JSON
+pub mod file; // what all lines of a file share
+mod head; // action line and time, made once a day
+pub mod id; // ids that stay the same
+pub mod index; // which index an event goes to
+pub mod json; // text to JSON strings
+pub mod plan; // options, and what is made of them once per run
+mod worker; // the loop over the lines of a chunk
+
 pub use block::{Block, Document, Tally};
-#[derive(Debug)]
-pub struct FileFacts;
-impl FileFacts {
-    pub fn new(_u: String, _i: [u8; 8], _f: super::parse::Format, _g: bool) -> Self {
-        FileFacts
-    }
-    pub fn uri(&self) -> &str {
-        ""
-    }
-    pub fn format(&self) -> super::parse::Format {
-        super::parse::Format::Combined
-    }
-    pub fn guessed(&self) -> bool {
-        false
-    }
-}
-#[derive(Debug)]
-pub struct Plan;
-pub struct Worker;
-impl Worker {
-    pub fn new(_p: &Plan) -> Self {
-        Worker
-    }
-    pub fn fill(&mut self, _p: &Plan, _f: &FileFacts, _c: &[u8], _o: u64, _b: &mut Block) {}
-}
-pub fn identity(_n: &str, _name: &[u8], _l: &[u8]) -> [u8; 8] {
-    [0; 8]
-}
-pub fn too_long(_p: &Plan, _f: &FileFacts, _o: u64, _l: u64, _h: &[u8], _b: &mut Block) {}
+pub use buffer::Buffer;
+pub use file::FileFacts;
+pub use id::{IdMode, identity};
+pub use index::IndexPattern;
+pub use plan::{Options, Plan};
+pub use worker::{Path, Worker, too_long};

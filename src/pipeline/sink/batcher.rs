@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, after, never, select};
 
-use super::batch::Batch;
+use super::batch::{Batch, Part};
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::report::event::Event;
 use crate::pipeline::stop::Stop;
+use crate::pipeline::ticket::Ticket;
 
 /// How long a document waits for company, so that what `tail -f` brings can be searched soon.
 pub const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ pub struct Batcher<'a> {
     /// A message whenever a reader has to wait for a ticket.
     pub pressure: &'a Receiver<()>,
     /// Writers with nothing to do wait at its other end: it has no room of its own.
-    pub batches: &'a Sender<Batch>,
+    pub batches: &'a Sender<Batch<Ticket>>,
     /// Where receipts go of what need not be sent.
     pub events: &'a Sender<Event>,
     /// The end.
@@ -88,7 +89,7 @@ impl Batcher<'_> {
 /// The batch that is being filled.
 #[derive(Default)]
 struct Filling {
-    batch: Batch,
+    batch: Batch<Ticket>,
     /// When its first document has waited long enough. None while it is empty.
     let_go_at: Option<Instant>,
 }
@@ -96,10 +97,11 @@ struct Filling {
 impl Filling {
     fn push(&mut self, parcel: Parcel) {
         self.let_go_at.get_or_insert_with(|| Instant::now() + WAIT_MAX);
-        self.batch.push(parcel);
+        let Parcel { file, range, block, ticket, .. } = parcel;
+        self.batch.push(Part { file, range, block, ticket });
     }
 
-    fn take(&mut self) -> Option<Batch> {
+    fn take(&mut self) -> Option<Batch<Ticket>> {
         self.let_go_at.take().map(|_| std::mem::take(&mut self.batch))
     }
 }

@@ -1,1 +1,645 @@
-//! Ships batches of blocks through the Bulk API.
+//! Ships batches through the Bulk API until each document has an outcome, or the run ends.
+//!
+//! A [`BulkWriter`] is one thread's hands. What an answer means is decided in [`retry`](super::retry); this file does
+//! what was decided, and counts.
+//!
+//! A batch becomes [`Job`]s: selections of its documents that go into one request each. At first there is one, of
+//! all. An answer ends some documents and leaves the others as a job again; "send again", "halve", "wait" are all
+//! jobs over the same bytes. Nobody is asked for memory meanwhile, so nobody can wait for each other.
+//!
+//! `unsure` is the one bit that keeps the counts honest: documents whose answer was lost may have been written. When
+//! they meet themselves as duplicates later, they are `confirmed`, a part of `indexed`; and without ids they may be
+//! there twice, which is counted and said.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::answer::{self, Item, Items, Reading};
+use super::batch::{Batch, Selection};
+use super::breaker::Permit;
+use super::destination::{Destination, Notice, count};
+use super::pace::{self, Turn};
+use super::retry::{self, Attempt, Backoff, Came, Decision, Fate};
+use crate::error::Error;
+use crate::opensearch::{BulkHow, Client, Fault, Refusal, Scratch};
+use crate::pipeline::report::{DeadLetter, Outcomes, Receipt};
+use crate::pipeline::serialize::Block;
+
+/// Sends batches, one at a time. Its buffers are used again.
+pub struct BulkWriter<'d> {
+    to: &'d Destination<'d>,
+    scratch: Scratch,
+    answer: Vec<u8>,
+    items: Items,
+    random: fastrand::Rng,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Delivery<T> {
+    /// One for each block of which every document has an outcome, in the batch's order.
+    pub receipts: Vec<Receipt>,
+    /// All blocks and tickets, for use again.
+    pub parts: Vec<(Block, T)>,
+    /// Whether documents were left without an outcome because the run is told to end.
+    pub stopped: bool,
+}
+
+/// Documents that go into one request.
+#[derive(Clone, Debug)]
+struct Job {
+    documents: Selection,
+    /// How often they were sent.
+    sent: u32,
+    /// The tries since one of them got through.
+    backoff: Backoff,
+    /// Whether they may have been written by an attempt of ours whose answer we do not have.
+    unsure: bool,
+    /// Whether the cluster refused them for its state: then they are what a probe asks with.
+    blocked: bool,
+    /// Send them uncompressed.
+    plain: bool,
+    /// How often the connection broke while exactly these were being sent.
+    resets: u32,
+    /// How often exactly these were answered 400.
+    bad_requests: u32,
+    /// How often they failed after their neighbours got through.
+    strikes: u32,
+}
+
+/// The outcomes of one batch, as they come.
+struct Results {
+    /// For each part.
+    outcomes: Vec<Outcomes>,
+    /// For each part.
+    dead_letters: Vec<Vec<DeadLetter>>,
+    /// Single documents that break their request, and how often they were sent. What becomes of them hangs on
+    /// whether the others fare better.
+    culprits: Vec<(u32, Refusal, u32)>,
+}
+
+/// What an answer left of a job.
+#[derive(Default)]
+struct Left {
+    /// Documents with an outcome.
+    through: Selection,
+    too_large: Selection,
+    busy: Selection,
+    unsure: Selection,
+    blocked: Selection,
+    /// Why: the first of the blocked or unsure ones.
+    cause: Option<String>,
+    /// What ends the run.
+    hopeless: Option<Error>,
+}
+
+/// What to do after a request.
+enum Next {
+    /// The next job.
+    GoOn,
+    /// The next job, after a while.
+    Wait(Duration),
+    /// Nothing more: the run is told to end.
+    End,
+}
+
+impl<'d> BulkWriter<'d> {
+    pub(super) fn new(to: &'d Destination<'d>) -> BulkWriter<'d> {
+        BulkWriter {
+            to,
+            scratch: Scratch::default(),
+            answer: Vec::new(),
+            items: Items::default(),
+            random: fastrand::Rng::new(),
+        }
+    }
+
+    /// Sends the documents of a batch until each has an outcome, or the run is told to end. An error that ends the
+    /// run is raised on the run's [`Stop`](crate::pipeline::stop::Stop).
+    ///
+    /// Once the run is interrupted, each document is sent once at most, and nothing is waited for; once it has
+    /// failed, nothing is sent.
+    pub fn deliver<T>(&mut self, batch: Batch<T>) -> Delivery<T> {
+        let mut results = Results::new(batch.parts().len());
+        let mut jobs = Vec::new();
+        if batch.documents() > 0 {
+            jobs.push(Job::first(Selection::all(batch.documents())));
+        }
+        let mut goes_on = true;
+        while goes_on && let Some(job) = jobs.pop() {
+            goes_on = match self.send(&batch, job, &mut jobs, &mut results) {
+                Next::GoOn => true,
+                Next::Wait(wait) => !self.to.stop.wait(wait),
+                Next::End => false,
+            };
+        }
+        let stopped = !goes_on || !self.judge(&batch, &mut results);
+        results.deliver(batch, stopped)
+    }
+
+    /// Sends one job, notes what became of its documents, and puts what is left of it back onto `jobs`.
+    fn send<T>(&mut self, batch: &Batch<T>, job: Job, jobs: &mut Vec<Job>, results: &mut Results) -> Next {
+        let to = self.to;
+        let mut job = self.cut_to_size(batch, job, jobs);
+        let count_of_documents = job.documents.documents();
+        if to.stop.is_raised() && (job.sent > 0 || pace::has_failed(to.stop)) {
+            return Next::End;
+        }
+        to.pace.wait_for_documents(count_of_documents, to.stop);
+        let probes = match to.breaker.permit(job.blocked, to.stop) {
+            Permit::Send => false,
+            Permit::Probe => true,
+            Permit::Stopped => return Next::End,
+            Permit::GivenUp { cause, refused_for, probes } => {
+                to.fail(given_up(&cause, refused_for, probes));
+                return Next::End;
+            }
+        };
+        let Some(turn) = to.pace.enter(to.stop) else { return Next::End };
+        // The cluster may have been found closed while we waited for our turn.
+        if !probes && to.breaker.is_open() {
+            jobs.push(job);
+            return Next::GoOn;
+        }
+        let body_bytes = batch.body(&job.documents).bytes();
+        let (came, host) = self.request(batch, &mut job);
+        let attempt = Attempt {
+            documents: count_of_documents,
+            body_bytes,
+            sent: job.sent,
+            resets: job.resets,
+            bad_requests: job.bad_requests,
+            compressed: to.client.compresses(host) && !self.is_plain(&job),
+            accepted_before: to.stats.accepted.load(Ordering::Relaxed) > 0,
+            reached_before: to.client.reached(),
+        };
+        let decision = retry::decide(&came, &attempt);
+        if probes && !matches!(decision, Decision::Items | Decision::Pause | Decision::Again { busy: false, .. }) {
+            // Whatever it wants now, it is not what it refused us for.
+            to.passed();
+        }
+        match decision {
+            Decision::Items => {
+                count(&to.stats.accepted, 1);
+                self.learn_from(&job);
+                if came == Came::Read(Reading::AllCreated) {
+                    results.all_indexed(batch, &job.documents);
+                    to.pace.went_well(body_bytes, &turn);
+                    if probes {
+                        to.passed();
+                    }
+                    return Next::GoOn;
+                }
+                let left = self.sort(batch, &job, results);
+                if probes && left.blocked.is_empty() {
+                    to.passed();
+                }
+                self.after_items(batch, job, left, body_bytes, &turn, jobs, host)
+            }
+            Decision::Again { unsure, busy, after } => {
+                if busy {
+                    count(&to.stats.busy, 1);
+                    to.pace.was_busy();
+                }
+                job.unsure |= unsure;
+                let story = |client: &Client| told(&came, client, host);
+                self.again(job, after, batch, jobs, story)
+            }
+            Decision::Halve { shrink, unsure } => {
+                count(&to.stats.too_large, 1);
+                if shrink {
+                    to.pace.too_large(body_bytes);
+                }
+                job.unsure |= unsure;
+                job.halve(batch, jobs);
+                Next::GoOn
+            }
+            Decision::HalveToTheCulprit => {
+                job.halve(batch, jobs);
+                Next::GoOn
+            }
+            Decision::RejectTooLarge | Decision::Culprit => {
+                let Came::Refused(refusal, _) = came else { unreachable!("only a refusal names a culprit") };
+                let n = job.documents.iter().next().expect("a job has documents");
+                if decision == Decision::Culprit {
+                    results.culprits.push((n, refusal, job.sent));
+                } else {
+                    count(&to.stats.too_large, 1);
+                    results.reject(batch, n, refusal.status, "too_large", &refusal.words(), job.sent);
+                }
+                Next::GoOn
+            }
+            Decision::Uncompressed => {
+                job.plain = true;
+                jobs.push(job);
+                Next::GoOn
+            }
+            Decision::Pause => {
+                to.blocked(&told(&came, to.client, host));
+                job.blocked = true;
+                jobs.push(job);
+                Next::GoOn
+            }
+            Decision::Stop => {
+                let index = job.documents.iter().next().map_or("", |n| batch.index_of(n));
+                to.fail(self.stopping(came, index, host, attempt.accepted_before));
+                Next::End
+            }
+        }
+    }
+
+    /// Takes as much of a job as may be sent at once now; the rest goes back onto `jobs`.
+    fn cut_to_size<T>(&self, batch: &Batch<T>, mut job: Job, jobs: &mut Vec<Job>) -> Job {
+        let (bytes_max, documents_max) = (self.to.pace.body_bytes(), self.to.pace.documents_max());
+        let documents = job.documents.documents();
+        if documents > 1 && (documents > documents_max || batch.body(&job.documents).bytes() > bytes_max) {
+            let (front, back) = batch.cut(&job.documents, bytes_max, documents_max);
+            jobs.push(job.with(back));
+            job = job.with(front);
+        }
+        job
+    }
+
+    /// One request: what came, and from which host.
+    fn request<T>(&mut self, batch: &Batch<T>, job: &mut Job) -> (Came, usize) {
+        let to = self.to;
+        let body = batch.body(&job.documents);
+        let documents = job.documents.documents();
+        count(&to.stats.requests, 1);
+        count(&to.stats.retries, u64::from(job.sent > 0));
+        count(&to.stats.bytes_sent, body.bytes() as u64);
+        if job.unsure && !to.with_ids && count(&to.stats.uncertain, documents.into()) == 0 {
+            (to.notify)(Notice::MayDouble);
+        }
+        job.sent += 1;
+        // After a connection that broke under our hands: ask first, and hear why.
+        let how = BulkHow { expect_continue: job.resets > 0, plain: self.is_plain(job) };
+        match to.client.bulk(&to.path, &body, how, &mut self.scratch, &mut self.answer, to.answer_bytes_max()) {
+            Ok(head) if head.status == 200 => {
+                let reading = answer::read(&self.answer, documents, &mut self.items);
+                count(&to.stats.lost, u64::from(matches!(reading, Reading::Unreadable(_))));
+                (Came::Read(reading), head.host)
+            }
+            Ok(head) => {
+                let refusal = Refusal::read(&head, &self.answer);
+                count(&to.stats.failed, u64::from(refusal.status >= 500));
+                let compressed = to.client.compresses(head.host) && !self.is_plain(job);
+                if refusal.status == 400 && !compressed {
+                    job.bad_requests += 1;
+                    count(&to.stats.bad_requests, 1);
+                }
+                (Came::Refused(refusal, head.retry_after), head.host)
+            }
+            Err(failure) => {
+                count(&to.stats.lost, 1);
+                job.resets += u32::from(failure.fault == Fault::ResetWhileSending);
+                (Came::Failed(failure.fault), failure.host)
+            }
+        }
+    }
+
+    fn is_plain(&self, job: &Job) -> bool {
+        job.plain || self.to.plain.load(Ordering::Relaxed)
+    }
+
+    /// A body that was refused compressed and taken as it is: then so are all others.
+    fn learn_from(&self, job: &Job) {
+        if job.plain && job.bad_requests == 0 && !self.to.plain.swap(true, Ordering::Relaxed) {
+            (self.to.notify)(Notice::Uncompressed);
+        }
+    }
+
+    /// Looks at each item of an answer.
+    fn sort<T>(&mut self, batch: &Batch<T>, job: &Job, results: &mut Results) -> Left {
+        let (to, items, answer) = (self.to, &self.items, &mut self.answer);
+        let mut left = Left::default();
+        for (place, n) in job.documents.iter().enumerate() {
+            let item = items.item(answer, place);
+            let mut fate = retry::decide_item(&item);
+            if fate == Fate::Unsure && job.strikes >= to.limits.strikes_max
+                || fate == Fate::TooLarge && job.documents.documents() == 1
+            {
+                fate = Fate::Rejected;
+            }
+            match fate {
+                Fate::Indexed => results.of(batch, n).indexed += 1,
+                // Ours is the only hand that writes this id: what we may have written, we have.
+                Fate::Duplicate if job.unsure => {
+                    let outcomes = results.of(batch, n);
+                    outcomes.indexed += 1;
+                    outcomes.confirmed += 1;
+                }
+                Fate::Duplicate => results.of(batch, n).duplicate += 1,
+                Fate::Dropped => {
+                    let reason = "an ingest pipeline dropped the document";
+                    results.reject(batch, n, item.status, "dropped_by_pipeline", reason, job.sent);
+                }
+                Fate::Rejected => {
+                    let error_type = if item.error_type.is_empty() { "unknown" } else { &item.error_type };
+                    let error_type = if fate_is_too_large(&item) { "too_large" } else { error_type };
+                    results.reject(batch, n, item.status, error_type, &reason_of(&item), job.sent);
+                }
+                Fate::TooLarge => left.too_large.push(n),
+                Fate::Busy => left.busy.push(n),
+                Fate::Unsure => {
+                    left.unsure.push(n);
+                    left.because(&item, batch.index_of(n));
+                }
+                Fate::Blocked => {
+                    left.blocked.push(n);
+                    left.because(&item, batch.index_of(n));
+                }
+                Fate::Hopeless => {
+                    if left.hopeless.is_none() {
+                        left.hopeless = Some(hopeless(to, &item, batch.index_of(n)));
+                    }
+                }
+            }
+            if matches!(fate, Fate::Indexed | Fate::Duplicate | Fate::Dropped | Fate::Rejected) {
+                left.through.push(n);
+            }
+        }
+        left
+    }
+
+    /// Puts the documents that an answer left without an outcome back as jobs.
+    #[allow(clippy::too_many_arguments)]
+    fn after_items<T>(
+        &mut self,
+        batch: &Batch<T>,
+        job: Job,
+        left: Left,
+        body_bytes: usize,
+        turn: &Turn<'_>,
+        jobs: &mut Vec<Job>,
+        host: usize,
+    ) -> Next {
+        let to = self.to;
+        if let Some(error) = left.hopeless {
+            to.fail(error);
+            return Next::End;
+        }
+        let cause = left.cause.unwrap_or_else(|| "the server is busy (HTTP 429)".to_owned());
+        if left.busy.is_empty() {
+            to.pace.went_well(body_bytes, turn);
+        } else {
+            count(&to.stats.busy, 1);
+            to.pace.was_busy();
+        }
+        count(&to.stats.failed, u64::from(!left.unsure.is_empty()));
+        let progress = !left.through.is_empty();
+        let rest = |documents: Selection| {
+            let mut rest = job.with(documents);
+            rest.blocked = false;
+            if progress {
+                rest.backoff = Backoff::new(Instant::now());
+            }
+            rest
+        };
+        let mut next = Next::GoOn;
+        if !left.blocked.is_empty() {
+            to.blocked(&cause);
+            jobs.push(Job { blocked: true, ..rest(left.blocked) });
+        }
+        if !left.too_large.is_empty() {
+            count(&to.stats.too_large, 1);
+            let too_large = rest(left.too_large);
+            match too_large.documents.documents() {
+                1 => jobs.push(too_large),
+                _ => too_large.halve(batch, jobs),
+            }
+        }
+        if !left.unsure.is_empty() {
+            // A few of many, and others of the same index got through: it may be the documents.
+            let few = left.unsure.documents() <= (job.documents.documents() / 100).max(1);
+            let index = left.unsure.iter().next().map_or("", |n| batch.index_of(n));
+            let neighbours = few && left.through.iter().any(|n| batch.index_of(n) == index);
+            let mut unsure = Job { unsure: true, ..rest(left.unsure) };
+            unsure.strikes = if neighbours || job.strikes > 0 { job.strikes + 1 } else { 0 };
+            next = self.again(unsure, None, batch, jobs, |client| format!("{} said: {cause}", client.address(host)));
+        }
+        if !left.busy.is_empty() {
+            let busy = self.again(rest(left.busy), None, batch, jobs, |client| {
+                format!("{} is busy (HTTP 429)", client.address(host))
+            });
+            next = match (next, busy) {
+                (Next::End, _) | (_, Next::End) => Next::End,
+                (Next::Wait(one), Next::Wait(other)) => Next::Wait(one.max(other)),
+                (_, busy) => busy,
+            };
+        }
+        next
+    }
+
+    /// Puts a job back for after a while; if its tries are used up, ends the run.
+    fn again<T>(
+        &mut self,
+        mut job: Job,
+        asked: Option<Duration>,
+        batch: &Batch<T>,
+        jobs: &mut Vec<Job>,
+        last: impl Fn(&Client) -> String,
+    ) -> Next {
+        let now = Instant::now();
+        match job.backoff.next(&self.to.limits, now, asked, &mut self.random) {
+            Some(wait) => {
+                jobs.push(job);
+                Next::Wait(wait)
+            }
+            None => {
+                let (tries, time) = job.backoff.story(now);
+                let index = job.documents.iter().next().map_or("", |n| batch.index_of(n));
+                self.to.fail(
+                    Error::stopped(format!(
+                        "{} documents for index {index:?} did not get through, tried {tries} times in {:.0} s; at last {}",
+                        job.documents.documents(),
+                        time.as_secs_f64(),
+                        last(self.to.client)
+                    ))
+                    .hint(RESUME),
+                );
+                Next::End
+            }
+        }
+    }
+
+    /// What becomes of documents that alone are answered 400. They are at fault only if others were taken: else it
+    /// is the request. Returns false if that ends the run.
+    fn judge<T>(&self, batch: &Batch<T>, results: &mut Results) -> bool {
+        let others_were_taken = results.outcomes.iter().any(|outcomes| outcomes.documents() > 0)
+            || batch.documents() == 1 && self.to.stats.accepted.load(Ordering::Relaxed) > 0;
+        if !others_were_taken && let Some((n, refusal, _)) = results.culprits.first() {
+            let doing = format!("write to index {:?}", batch.index_of(*n));
+            let error = refusal.error(&doing, self.to.client.address(0), self.to.client.who());
+            self.to.fail(stopped_if(self.to.stats.accepted.load(Ordering::Relaxed) > 0, error));
+            return false;
+        }
+        for (n, refusal, sent) in std::mem::take(&mut results.culprits) {
+            let error_type = if refusal.error_type.is_empty() { "bad_request" } else { &refusal.error_type };
+            results.reject(batch, n, refusal.status, error_type, &refusal.reason, sent);
+        }
+        true
+    }
+
+    /// The sentence for a request that ends the run.
+    fn stopping(&self, came: Came, index: &str, host: usize, accepted_before: bool) -> Error {
+        let client = self.to.client;
+        let doing = format!("write to index {index:?}");
+        let address = client.address(host);
+        let error = match came {
+            Came::Refused(refusal, _) => refusal.error(&doing, address, client.who()),
+            Came::Failed(fault) => fault.error(&doing, address),
+            Came::Read(_) => Error::failed(format!("cannot {doing} at {address}: its answers are not OpenSearch's"))
+                .hint("is this the URL of an OpenSearch server, or of something before it?"),
+        };
+        stopped_if(accepted_before, error)
+    }
+}
+
+/// The sentence for an item that ends the run.
+#[cold]
+fn hopeless(to: &Destination<'_>, item: &Item<'_>, index: &str) -> Error {
+    let who = to.client.who().unwrap_or("an anonymous user");
+    let reason = crate::opensearch::refusal::shown(&item.reason);
+    let (what, hint) = match item.status {
+        403 => (
+            format!("{who} may not write to index {index:?}: {reason}"),
+            "give the user the right that the server names, for this index",
+        ),
+        _ => (format!("documents cannot be written to index {index:?}: {reason}"), "choose another --index"),
+    };
+    // This answer itself is counted already.
+    stopped_if(to.stats.accepted.load(Ordering::Relaxed) > 1, Error::failed(what).hint(hint))
+}
+
+/// What to do after an error that ended the run early.
+const RESUME: &str = "what was written stays; load again with --resume to go on";
+
+/// An error before anything was written is a failure; later it ends a run that can be resumed.
+fn stopped_if(something_was_written: bool, error: Error) -> Error {
+    match something_was_written {
+        false => error,
+        true => {
+            let hint = match &error.hint {
+                Some(hint) => format!("{hint}; {RESUME}"),
+                None => RESUME.to_owned(),
+            };
+            Error::stopped(error.message).hint(hint)
+        }
+    }
+}
+
+fn given_up(cause: &str, refused_for: Duration, probes: u64) -> Error {
+    Error::stopped(format!(
+        "the cluster has refused for {:.0} s, asked {probes} times; at last {cause}",
+        refused_for.as_secs_f64()
+    ))
+    .hint(RESUME)
+}
+
+/// What came, in words, for a pause or an error.
+fn told(came: &Came, client: &Client, host: usize) -> String {
+    let address = client.address(host);
+    match came {
+        Came::Refused(refusal, _) => format!("{address} said: {}", refusal.words()),
+        Came::Failed(fault) => format!("{address}: {fault}"),
+        Came::Read(_) => format!("{address}: the answer is not the one to this request"),
+    }
+}
+
+fn fate_is_too_large(item: &Item<'_>) -> bool {
+    retry::decide_item(item) == Fate::TooLarge || item.status == 413
+}
+
+fn reason_of(item: &Item<'_>) -> String {
+    match item.caused_by.as_ref() {
+        "" => item.reason.clone().into_owned(),
+        cause => format!("{}; caused by {cause}", item.reason),
+    }
+}
+
+impl Left {
+    fn because(&mut self, item: &Item<'_>, index: &str) {
+        if self.cause.is_none() {
+            let reason = crate::opensearch::refusal::shown(&item.reason);
+            self.cause = Some(format!("index {index:?}: HTTP {} {}: {reason}", item.status, item.error_type));
+        }
+    }
+}
+
+impl Job {
+    fn first(documents: Selection) -> Job {
+        Job {
+            documents,
+            sent: 0,
+            backoff: Backoff::new(Instant::now()),
+            unsure: false,
+            blocked: false,
+            plain: false,
+            resets: 0,
+            bad_requests: 0,
+            strikes: 0,
+        }
+    }
+
+    /// The same history, of other documents.
+    fn with(&self, documents: Selection) -> Job {
+        let same = documents == self.documents;
+        let mut job = Job { documents, ..self.clone() };
+        if !same {
+            // These count for exactly the same body.
+            job.resets = 0;
+            job.bad_requests = 0;
+        }
+        job
+    }
+
+    /// Two jobs instead of one.
+    fn halve<T>(self, batch: &Batch<T>, jobs: &mut Vec<Job>) {
+        let (front, back) = batch.halves(&self.documents).expect("a single document is not halved");
+        jobs.push(self.with(back));
+        jobs.push(self.with(front));
+    }
+}
+
+impl Results {
+    fn new(parts: usize) -> Results {
+        Results {
+            outcomes: vec![Outcomes::default(); parts],
+            dead_letters: std::iter::repeat_with(Vec::new).take(parts).collect(),
+            culprits: Vec::new(),
+        }
+    }
+
+    fn of<T>(&mut self, batch: &Batch<T>, n: u32) -> &mut Outcomes {
+        &mut self.outcomes[batch.locate(n).0]
+    }
+
+    fn all_indexed<T>(&mut self, batch: &Batch<T>, documents: &Selection) {
+        batch.for_each_stretch(documents, |part, documents| self.outcomes[part].indexed += documents.len() as u64);
+    }
+
+    fn reject<T>(&mut self, batch: &Batch<T>, n: u32, status: u16, error_type: &str, reason: &str, sent: u32) {
+        let (part, _) = batch.locate(n);
+        self.outcomes[part].rejected += 1;
+        self.dead_letters[part].push(batch.dead_letter(n, status, error_type, reason, sent));
+    }
+
+    /// Receipts for the blocks that are done; blocks and tickets back.
+    fn deliver<T>(self, batch: Batch<T>, stopped: bool) -> Delivery<T> {
+        let mut delivery = Delivery { receipts: Vec::new(), parts: Vec::new(), stopped };
+        let results = self.outcomes.into_iter().zip(self.dead_letters);
+        for (mut part, (outcomes, mut dead_letters)) in batch.into_parts().into_iter().zip(results) {
+            let documents = part.block.documents.len() as u64;
+            assert!(outcomes.documents() <= documents, "a document has two outcomes");
+            if outcomes.documents() == documents {
+                dead_letters.sort_by_key(|letter| letter.offset);
+                delivery.receipts.push(part.receipt(outcomes, dead_letters));
+            } else {
+                assert!(stopped, "a document was left without an outcome");
+            }
+            delivery.parts.push((part.block, part.ticket));
+        }
+        delivery
+    }
+}

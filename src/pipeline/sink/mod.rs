@@ -2,12 +2,21 @@
 
 pub mod discard; // nowhere: for measuring
 pub mod stdout; // to standard output, in input order
+pub mod batcher; // parcels become batches for the Bulk API
+pub mod batch; // blocks that are sent together, and any subset of their documents
+pub mod bulk_writer; // sends a batch until each of its documents has an outcome
+pub mod answer; // what a bulk answer says about each document
+pub mod retry; // what an answer means: one match, no I/O
+pub mod pace; // how much at once: writers, bytes, documents a second
+pub mod breaker; // while the cluster refuses: one probe a second, of all writers together
+pub mod destination; // what all writers share: client, pace, breaker, counts
 
 use std::fs::File;
-use std::sync::Arc;
 use std::thread::Scope;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+pub use destination::Destination;
 
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::pool::Pool;
@@ -15,16 +24,24 @@ use crate::pipeline::report::event::Event;
 use crate::pipeline::report::totals::Traffic;
 use crate::pipeline::serialize::Block;
 use crate::pipeline::stop::Stop;
-use crate::pipeline::ticket::Tickets;
+use crate::pipeline::ticket::Ticket;
 use crate::pipeline::{Options, Stage, stage};
+use batch::Batch;
+use batcher::Batcher;
 
 /// Where documents go.
-#[derive(Debug)]
-pub enum Sink {
+pub enum Sink<'s> {
     /// Nowhere.
     Discard,
     /// Standard output, in input order.
     Stdout(File),
+    /// OpenSearch, by so many writers at most.
+    OpenSearch {
+        /// The cluster.
+        destination: Destination<'s>,
+        /// Writer threads: 1 or more. How many of them send at a time is the pace's decision.
+        writers: usize,
+    },
 }
 
 /// What a sink is given.
@@ -35,13 +52,11 @@ pub struct Inlets<'a> {
     pub pressure: Receiver<()>,
     /// Where receipts go.
     pub events: Sender<Event>,
-    /// The memory ceiling.
-    pub tickets: &'a Arc<Tickets>,
     /// Used blocks.
     pub blocks: &'a Pool<Block>,
 }
 
-impl Sink {
+impl Sink<'_> {
     /// Whether documents leave in the order of the input.
     pub fn is_ordered(&self) -> bool {
         matches!(self, Sink::Stdout(_))
@@ -55,18 +70,76 @@ impl Sink {
         stop: &'env Stop,
         inlets: Inlets<'env>,
     ) {
-        scope.spawn(move || {
-            stage(Stage::Sink, options, stop, || match self {
-                Sink::Discard => discard::work(&inlets.parcels, &inlets.events, inlets.blocks),
-                Sink::Stdout(output) => {
-                    stdout::work(&inlets.parcels, &inlets.events, inlets.blocks, stop, output);
+        let Inlets { parcels, pressure, events, blocks } = inlets;
+        let spawn = move |work: Box<dyn FnOnce() + Send + 'env>| {
+            scope.spawn(move || stage(Stage::Sink, options, stop, work));
+        };
+        match self {
+            Sink::Discard => spawn(Box::new(move || discard::work(&parcels, &events, blocks))),
+            Sink::Stdout(output) => {
+                spawn(Box::new(move || stdout::work(&parcels, &events, blocks, stop, output)));
+            }
+            Sink::OpenSearch { destination, writers } => {
+                // Without room of its own: a batch waits where it can still grow.
+                let (batches_out, batches) = bounded(0);
+                for _ in 0..*writers {
+                    let (batches, events) = (batches.clone(), events.clone());
+                    scope.spawn(move || {
+                        stage(Stage::Writer, options, stop, || write(destination, &batches, &events, blocks));
+                    });
                 }
-            });
-        });
+                spawn(Box::new(move || {
+                    let batcher = Batcher {
+                        parcels: &parcels,
+                        pressure: &pressure,
+                        batches: &batches_out,
+                        events: &events,
+                        stop,
+                    };
+                    batcher.work(|| destination.body_bytes());
+                }));
+            }
+        }
     }
 
     /// What was done to get the documents there.
     pub fn traffic(&self) -> Traffic {
-        Traffic::default()
+        match self {
+            Sink::Discard | Sink::Stdout(_) => Traffic::default(),
+            Sink::OpenSearch { destination, .. } => {
+                let stats = destination.stats();
+                Traffic {
+                    requests: stats.requests,
+                    retries: stats.retries,
+                    bytes_sent: stats.bytes_sent,
+                    paused_seconds: stats.paused.as_secs_f64(),
+                    writers: u32::try_from(stats.writers).unwrap_or(u32::MAX),
+                    body_bytes: stats.body_bytes as u64,
+                    ..Traffic::default()
+                }
+            }
+        }
+    }
+}
+
+/// A writer thread: delivers batches until there are no more.
+fn write(
+    destination: &Destination<'_>,
+    batches: &Receiver<Batch<Ticket>>,
+    events: &Sender<Event>,
+    blocks: &Pool<Block>,
+) {
+    let mut writer = destination.writer();
+    for batch in batches {
+        let delivery = writer.deliver(batch);
+        for receipt in delivery.receipts {
+            if events.send(Event::Settled(Box::new(receipt))).is_err() {
+                return;
+            }
+        }
+        for (block, ticket) in delivery.parts {
+            blocks.give_back(block);
+            drop(ticket);
+        }
     }
 }

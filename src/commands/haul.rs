@@ -1,0 +1,190 @@
+//! What `load` and `parse` have in common: sources in, documents out, a report at the end.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError};
+
+use crate::cli;
+use crate::commands::signals;
+use crate::commands::sources::{Filter, Listing, Seen};
+use crate::config::documents::DocumentsConfig;
+use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
+use crate::error::{Error, Result, io_reason};
+use crate::pipeline::parse::Format;
+use crate::pipeline::report::Report;
+use crate::pipeline::report::collect::Progress as Step;
+use crate::pipeline::report::json::{self, FilesSpool};
+use crate::pipeline::report::lines_file::LinesFile;
+use crate::pipeline::report::progress::Progress;
+use crate::pipeline::report::summary::{self, Context};
+use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
+use crate::pipeline::sink::Sink;
+use crate::pipeline::stop::Stop;
+use crate::pipeline::{self, reader};
+
+/// The parts of a configuration that every haul needs.
+pub struct Haul<'a> {
+    /// Where lines come from.
+    pub sources: &'a SourcesConfig,
+    /// What becomes of them.
+    pub documents: &'a DocumentsConfig,
+    /// The index pattern.
+    pub index: &'a str,
+    /// Where ids come from.
+    pub id: cli::Id,
+    /// No action lines.
+    pub documents_only: bool,
+    /// Parser threads.
+    pub threads: u32,
+    /// Who may hold how much.
+    pub memory: &'a MemoryPlan,
+    /// What is told, and where.
+    pub report: &'a ReportConfig,
+}
+
+/// Starts listening for signals and truncated files. To be called before anything slow.
+///
+/// # Errors
+/// If the system refuses the handlers.
+pub fn begin() -> Result<Arc<Stop>> {
+    let stop = Arc::new(Stop::new());
+    signals::listen(&stop)?;
+    pipeline::end_on_sigbus()
+        .map_err(|error| Error::failed(format!("cannot watch for truncated files: {}", io_reason(&error))))?;
+    Ok(stop)
+}
+
+/// Standard output, for documents.
+///
+/// # Errors
+/// If there is none.
+pub fn stdout() -> Result<File> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    let stdout = stdout.map_err(|error| Error::failed(format!("cannot use standard output: {}", io_reason(&error))))?;
+    Ok(File::from(stdout))
+}
+
+impl Haul<'_> {
+    /// Hauls everything into `sink`.
+    ///
+    /// # Errors
+    /// What is wrong before the first byte is read. Whatever comes later is in the report.
+    pub fn run(&self, sink: &Sink<'_>, stop: &Arc<Stop>, progress: &Progress) -> Result<Report> {
+        let options = self.options()?;
+        let filter = Filter::new(
+            &self.sources.include,
+            &self.sources.exclude,
+            self.sources.newer_than.map(system_time),
+        )?;
+        let malformed_file =
+            self.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+        let spool = match self.report.form {
+            Form::Text => None,
+            Form::Json => Some(FilesSpool::new().map_err(|error| {
+                Error::failed(format!("cannot make a temporary file for the report: {}", io_reason(&error)))
+                    .hint("TMPDIR names the folder for it")
+            })?),
+        };
+        let seen = Arc::new(Seen::default());
+        let listing =
+            Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen));
+        let report = Report::new(self.report.max_malformed, spool);
+        let mut report = pipeline::run(listing, sink, &options, stop, report, malformed_file, |step| {
+            if let Step::Tick(now) = step {
+                progress.update(&now);
+            }
+            Ok(())
+        });
+        progress.finish();
+        for warning in seen.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            report.note(warning);
+        }
+        Ok(report)
+    }
+
+    fn options(&self) -> Result<pipeline::Options> {
+        let documents = self.documents;
+        let plan = Plan::new(serialize::Options {
+            documents_only: self.documents_only,
+            index: IndexPattern::new(self.index)?,
+            ids: match self.id {
+                cli::Id::Source => IdMode::Source,
+                cli::Id::Content => IdMode::Content,
+                cli::Id::None => IdMode::None,
+            },
+            with_message: documents.with.message,
+            with_source: documents.with.source,
+            with_extra: documents.with.extra,
+            with_timestamp: documents.with.timestamp,
+            fields: documents.fields.clone(),
+            log_type: documents.log_type.clone(),
+            ingestion_timestamp: documents.ingestion_timestamp.to_string(),
+            since: documents.since.map(ceiling_seconds),
+            until: documents.until.map(ceiling_seconds),
+            keep_malformed: self.report.malformed.is_some(),
+        })?;
+        let format = match documents.format {
+            cli::Format::Auto => None,
+            cli::Format::Common => Some(Format::Common),
+            cli::Format::Combined => Some(Format::Combined),
+            cli::Format::VhostCombined => Some(Format::VhostCombined),
+            cli::Format::VhostCommon => Some(Format::VhostCommon),
+            cli::Format::CombinedIo => Some(Format::CombinedIo),
+        };
+        let threads = self.threads as usize;
+        Ok(pipeline::Options {
+            read: reader::Options {
+                format,
+                namespace: self.sources.namespace.clone(),
+                line_bytes_max: usize::try_from(self.sources.line_bytes_max).unwrap_or(usize::MAX),
+                take_last_line: self.sources.take_last_line,
+            },
+            plan,
+            parsers: threads,
+            // Unpacking is what readers spend their time with, and it is more work than parsing.
+            readers: threads,
+            chunk_bytes: usize::try_from(self.memory.chunk_bytes).unwrap_or(usize::MAX),
+            tickets_bytes: usize::try_from(self.memory.tickets_bytes).unwrap_or(usize::MAX),
+            panic_in: None,
+        })
+    }
+
+    /// Tells how it went, and gives the exit code.
+    pub fn tell(&self, report: &mut Report, context: &Context<'_>) -> u8 {
+        let code = report.exit_code();
+        let text = match self.report.form {
+            Form::Json => None,
+            Form::Text if self.report.quiet && code == 0 => return code,
+            Form::Text => Some(summary::summary(report, context)),
+        };
+        let mut out: Box<dyn Write> = match self.report.stream {
+            Stream::Stdout => Box::new(io::stdout().lock()),
+            Stream::Stderr => Box::new(io::stderr().lock()),
+        };
+        let told = match text {
+            Some(text) => out.write_all(text.as_bytes()),
+            None => json::write(&mut out, report),
+        };
+        match told.and_then(|()| out.flush()) {
+            Ok(()) => code,
+            // Nobody wants to read it: the exit code still tells.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "loghaul: cannot write the report: {}", io_reason(&error));
+                code.max(1)
+            }
+        }
+    }
+}
+
+/// Event times are whole seconds: one is at or after a time with a fraction if it is so of the next whole second.
+fn ceiling_seconds(time: jiff::Timestamp) -> i64 {
+    time.as_second() + i64::from(time.subsec_nanosecond() > 0)
+}
+
+fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {
+    // Before 1970 there were no logs; a time that the system cannot hold leaves nothing out.
+    let seconds = u64::try_from(time.as_second()).unwrap_or(0);
+    std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+}

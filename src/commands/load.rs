@@ -1,0 +1,132 @@
+//! `loghaul load`: access logs into OpenSearch.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::commands::haul::{self, Haul};
+use crate::commands::setup;
+use crate::config::{self, LoadConfig, Surroundings, WritingConfig};
+use crate::error::Result;
+use crate::opensearch::{self, Address, Auth, Client, Compression, Secret, TemplateMatch};
+use crate::pipeline::report::progress::Progress;
+use crate::pipeline::report::summary::{Context, Destination as Told};
+use crate::pipeline::sink::destination::{self, Destination};
+use crate::pipeline::sink::retry::Limits;
+use crate::pipeline::sink::{Sink, pace};
+use crate::{cli, pipeline::serialize::IndexPattern};
+
+/// Loads, tells how it went, and gives the exit code.
+///
+/// # Errors
+/// What is wrong before the first byte is read.
+pub fn load(args: &cli::LoadArgs) -> Result<u8> {
+    let config = config::load(args, &Surroundings::of_this_process())?;
+    let stop = haul::begin()?;
+    let progress = Arc::new(Progress::new(config.report.progress, None));
+    let haul = Haul {
+        sources: &config.sources,
+        documents: &config.documents,
+        index: &config.writing.index,
+        id: config.writing.id,
+        documents_only: config.sink == config::Sink::Stdout,
+        threads: config.threads,
+        memory: &config.memory,
+        report: &config.report,
+    };
+    let mut notes = Vec::new();
+    let client; // outlives the sink
+    let sink = match &config.sink {
+        config::Sink::Discard => Sink::Discard,
+        config::Sink::Stdout => Sink::Stdout(haul::stdout()?),
+        config::Sink::OpenSearch(server) => {
+            client = connect(server, &config)?;
+            client.info()?;
+            notes.extend(prepare(&client, &config.writing)?);
+            let told = Arc::clone(&progress);
+            let notify = move |notice: destination::Notice| told.message(&notice.to_string());
+            let destination = Destination::new(&client, &options(&config), &stop, notify);
+            Sink::OpenSearch { destination, writers: config.memory.writers_max.max(1) as usize }
+        }
+    };
+    let mut report = haul.run(&sink, &stop, &progress)?;
+    for note in notes {
+        report.note(note);
+    }
+    Ok(haul.tell(
+        &mut report,
+        &Context {
+            destination: match config.sink {
+                config::Sink::Discard => Told::Discard,
+                config::Sink::Stdout => Told::Stdout,
+                config::Sink::OpenSearch(_) => Told::OpenSearch,
+            },
+            malformed_file: config.report.malformed.as_deref(),
+            dead_letters: config.writing.dead_letters.as_deref(),
+            keeps_extra: config.documents.with.extra,
+            repeatable: config.writing.id != cli::Id::None,
+            resumable: false,
+        },
+    ))
+}
+
+fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
+    let mut options = client_options(server)?;
+    options.compression = match config.writing.compress {
+        cli::Compress::Auto => Compression::Auto,
+        cli::Compress::None => Compression::None,
+        cli::Compress::Gzip => Compression::Gzip,
+        cli::Compress::Zstd => Compression::Zstd,
+    };
+    options.connections = config.memory.writers_max as usize + 1;
+    Client::new(options)
+}
+
+/// A client of the hosts that the user named.
+///
+/// # Errors
+/// If one of them is no URL.
+pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
+    let addresses = server.urls.iter().map(|url| Address::parse(url)).collect::<Result<Vec<_>>>()?;
+    let mut options = opensearch::Options::new(addresses);
+    options.auth = server
+        .login
+        .as_ref()
+        .map(|login| Auth::Basic { user: login.user.clone(), password: Secret::new(login.password.0.clone()) });
+    Ok(options)
+}
+
+/// Puts our index template where none matches, if it may. What the user should know of it comes back.
+fn prepare(client: &Client, writing: &WritingConfig) -> Result<Option<String>> {
+    let index = IndexPattern::new(&writing.index)?.name(jiff::Timestamp::now().as_second());
+    let trouble = match client.template_for(&index) {
+        Ok(TemplateMatch::Ours(_) | TemplateMatch::Foreign(_)) => return Ok(None),
+        Ok(TemplateMatch::None) => match setup::put_template(client, &writing.index_wildcard) {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    // A user who may only write can still load, into an index whose fields OpenSearch guesses.
+    Ok(Some(format!("no index template was put: {trouble}; somebody with the right to should run loghaul setup")))
+}
+
+fn options(config: &LoadConfig) -> destination::Options {
+    let writing = &config.writing;
+    destination::Options {
+        pace: pace::Options {
+            writers_max: config.memory.writers_max.max(1) as usize,
+            writers_fixed: writing.writers.is_some(),
+            body_bytes_max: usize::try_from(config.memory.body_bytes).unwrap_or(usize::MAX),
+            documents_per_second_max: writing.docs_per_second_max.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+        },
+        limits: Limits { give_up_after: writing.give_up_after, ..Limits::default() },
+        pipeline: writing.pipeline.clone(),
+        require_alias: false,
+        with_ids: writing.id != cli::Id::None,
+    }
+}
+
+/// Writes a sentence to standard error, where somebody may or may not read it.
+pub fn say(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "loghaul: {sentence}");
+}

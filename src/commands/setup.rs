@@ -1,0 +1,65 @@
+//! `loghaul setup`: the index template that the documents need.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli;
+use crate::commands::load::client_options;
+use crate::config::{self, Surroundings};
+use crate::error::{Error, Result, io_reason};
+use crate::opensearch::{Client, PutTemplate};
+use crate::schema;
+
+/// Which template wins where several match. Above OpenSearch's default 0; other people's may go above ours.
+const PRIORITY: u32 = 100;
+
+/// Puts the template, or prints it.
+///
+/// # Errors
+/// The cluster cannot be reached, or refuses.
+pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
+    let config = config::setup(args, &Surroundings::of_this_process())?;
+    let said = match &config.server {
+        None => {
+            let template = template(&config.index_wildcard);
+            serde_json::to_string_pretty(&template).expect("a template is JSON")
+        }
+        Some(server) => {
+            let client = Client::new(client_options(server)?)?;
+            client.info()?;
+            let name = template_name(&config.index_wildcard);
+            let wildcard = &config.index_wildcard;
+            match put_template(&client, wildcard)? {
+                PutTemplate::Created => format!("put the index template {name:?} for {wildcard}"),
+                PutTemplate::Updated => format!("updated the index template {name:?} for {wildcard}"),
+                PutTemplate::Unchanged => format!("the index template {name:?} for {wildcard} is there already"),
+            }
+        }
+    };
+    match writeln!(io::stdout(), "{said}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Puts our template for the indices that `wildcard` matches, unless the same is there.
+///
+/// # Errors
+/// The cluster refuses, or a template of that name is not ours.
+pub fn put_template(client: &Client, wildcard: &str) -> Result<PutTemplate> {
+    client.put_template(&template_name(wildcard), &template(wildcard))
+}
+
+fn template(wildcard: &str) -> Value {
+    let patterns = [wildcard.to_owned()];
+    schema::template(schema::Template { patterns: &patterns, shards: None, replicas: None, priority: PRIORITY })
+}
+
+/// `apache-access-log-*` has the template `loghaul-apache-access-log`.
+fn template_name(wildcard: &str) -> String {
+    let kept: String = wildcard.chars().filter(|&c| c != '*').collect();
+    format!("loghaul-{}", kept.trim_matches(['-', '_', '.']))
+}

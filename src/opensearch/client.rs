@@ -1,0 +1,485 @@
+//! [`Client`]: the hosts of one cluster, their connections, and one exchange with them.
+
+use std::fs;
+use std::io::Read;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::{self, HeaderValue, header};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::address::{Address, is_private};
+use super::body::{Body, Compression, Scratch};
+use super::fault::{Failure, Fault, Progress};
+use super::options::{Auth, Options, Secret, Tls};
+use super::refusal::Refusal;
+use crate::error::{Error, Result};
+
+/// The send buffer of each connection. Bodies go through it in pieces of this size: one system call each.
+pub const SEND_BUFFER_BYTES: usize = 256 << 10;
+/// The receive buffer of each connection.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
+/// The longest answer that a request other than a bulk may have.
+const JSON_BYTES_MAX: usize = 16 << 20;
+/// How long a host that could not be reached is passed over while others can be.
+const HOST_REST: Duration = Duration::from_secs(5);
+/// How long a looked-up name is used again.
+const NAME_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// A cluster that can be talked to. Shared by all writers.
+pub struct Client {
+    hosts: Vec<Host>,
+    /// Counts exchanges: hosts take turns.
+    turn: AtomicUsize,
+    /// Whether anything ever answered: before that, an unreachable host is a wrong URL; after it, a state.
+    reached: AtomicBool,
+    who: Option<String>,
+    server_timeout: Duration,
+}
+
+struct Host {
+    address: Address,
+    agent: ureq::Agent,
+    authorization: Option<HeaderValue>,
+    compression: Compression,
+    /// Not asked before then, unless there is no other.
+    rests_until: Mutex<Option<Instant>>,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+}
+
+/// The part of an answer that comes before its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long somebody (a proxy; OpenSearch never says) asks us to wait.
+    pub retry_after: Option<Duration>,
+    /// Where a redirect points to.
+    pub location: Option<String>,
+    /// Which host answered, for sentences.
+    pub host: usize,
+}
+
+/// An answer in JSON.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Status and host.
+    pub head: Head,
+    /// The body; `Null` if there is none or it is not JSON.
+    pub body: Value,
+    /// The body taken apart as an error, if the status is not 2xx.
+    pub refusal: Option<Refusal>,
+}
+
+/// What an exchange sends.
+struct Request<'a> {
+    method: Method,
+    /// Starts with a slash, may hold a query.
+    path: &'a str,
+    content_type: &'static str,
+    body: &'a Body<'a>,
+    content_encoding: Option<&'static str>,
+    /// Ask before sending the body: a limit before the server then says no instead of breaking the connection.
+    expect_continue: bool,
+}
+
+impl Client {
+    /// Prepares to talk to these hosts. Reads the certificate files, looks up nothing, connects to nothing.
+    ///
+    /// # Errors
+    /// Certificate files that cannot be read, an authorization that cannot stand in a header.
+    pub fn new(options: Options) -> Result<Client> {
+        assert!(!options.addresses.is_empty(), "a client needs a host");
+        let tls = tls_config(&options.tls)?;
+        let mut hosts = Vec::with_capacity(options.addresses.len());
+        let mut who = options.auth.as_ref().map(Auth::who);
+        for address in &options.addresses {
+            let from_url = address
+                .user_info
+                .as_ref()
+                .map(|(user, password)| Auth::Basic { user: user.clone(), password: password.clone() });
+            let auth = options.auth.clone().or(from_url);
+            who = who.or_else(|| auth.as_ref().map(Auth::who));
+            let authorization = match auth {
+                None => None,
+                Some(auth) => Some(sensitive_header(&auth.header())?),
+            };
+            hosts.push(Host {
+                address: address.clone(),
+                agent: agent(&options, address, tls.clone()),
+                authorization,
+                compression: match options.compression {
+                    Compression::Auto if is_near(address) => Compression::None,
+                    Compression::Auto => Compression::Gzip,
+                    other => other,
+                },
+                rests_until: Mutex::new(None),
+            });
+        }
+        Ok(Client {
+            hosts,
+            turn: AtomicUsize::new(0),
+            reached: AtomicBool::new(false),
+            who,
+            server_timeout: options.server_timeout(),
+        })
+    }
+
+    /// The address of a host, for sentences.
+    pub fn address(&self, host: usize) -> &Address {
+        &self.hosts[host].address
+    }
+
+    /// All addresses, for sentences.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.hosts.iter().map(|host| &host.address)
+    }
+
+    /// How we show up: `user "writer"`; none without a user.
+    pub fn who(&self) -> Option<&str> {
+        self.who.as_deref()
+    }
+
+    /// Whether any host ever answered anything.
+    pub fn reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// The longest that the server should wait by itself, for `timeout=` parameters.
+    pub fn server_timeout(&self) -> Duration {
+        self.server_timeout
+    }
+
+    /// Sends one bulk body to `path` (`/_bulk?…`) and reads the answer into `answer`, at most `answer_bytes_max`.
+    ///
+    /// # Errors
+    /// The fault, if there is no whole answer. Any status is an answer.
+    pub fn bulk(
+        &self,
+        path: &str,
+        body: &Body<'_>,
+        how: BulkHow,
+        scratch: &mut Scratch,
+        answer: &mut Vec<u8>,
+        answer_bytes_max: usize,
+    ) -> Result<Head, Failure> {
+        self.with_a_host(|host| {
+            let compression = if how.plain { Compression::None } else { host.compression };
+            let packed;
+            let (body, content_encoding) = match compression.content_encoding() {
+                None => (body, None),
+                Some(encoding) => {
+                    let bytes = scratch.compress(body, compression).map_err(|error| Fault::Other(error.to_string()))?;
+                    packed = Body::of(bytes);
+                    (&packed, Some(encoding))
+                }
+            };
+            let request = Request {
+                method: Method::Post,
+                path,
+                content_type: "application/x-ndjson",
+                body,
+                content_encoding,
+                expect_continue: how.expect_continue,
+            };
+            host.exchange(&request, answer, answer_bytes_max)
+        })
+    }
+
+    /// Whether bulk bodies are compressed on their way to a host.
+    pub fn compresses(&self, host: usize) -> bool {
+        self.hosts[host].compression.content_encoding().is_some()
+    }
+
+    /// One request with a JSON body, or none, and a JSON answer.
+    ///
+    /// # Errors
+    /// The fault, if there is no whole answer. Any status is an answer.
+    pub fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Failure> {
+        let text = body.map(Value::to_string).unwrap_or_default();
+        let body = Body::of(text.as_bytes());
+        let mut answer = Vec::new();
+        let head = self.with_a_host(|host| {
+            let request = Request {
+                method,
+                path,
+                content_type: "application/json",
+                body: &body,
+                content_encoding: None,
+                expect_continue: false,
+            };
+            host.exchange(&request, &mut answer, JSON_BYTES_MAX)
+        })?;
+        let refusal = (!(200..300).contains(&head.status)).then(|| Refusal::read(&head, &answer));
+        Ok(Reply { body: serde_json::from_slice(&answer).unwrap_or(Value::Null), refusal, head })
+    }
+
+    /// [`Client::json`] where only a 2xx will do; `doing` goes into the sentence.
+    ///
+    /// # Errors
+    /// The fault or the refusal, as a sentence.
+    pub fn json_ok(&self, doing: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let reply = self.json(method, path, body).map_err(|failure| self.failed(&failure, doing))?;
+        match &reply.refusal {
+            None => Ok(reply.body),
+            Some(refusal) => Err(self.refused(refusal, &reply.head, doing)),
+        }
+    }
+
+    /// The sentence for an answer that says no.
+    pub fn refused(&self, refusal: &Refusal, head: &Head, doing: &str) -> Error {
+        refusal.error(doing, self.address(head.host), self.who())
+    }
+
+    /// The sentence for no answer.
+    pub fn failed(&self, failure: &Failure, doing: &str) -> Error {
+        failure.fault.error(doing, self.address(failure.host))
+    }
+
+    /// Runs one exchange with the host whose turn it is. Where nothing was sent because it cannot be reached, the
+    /// others are asked, so that one dead host of several costs nothing but a moment.
+    fn with_a_host(&self, mut exchange: impl FnMut(&Host) -> Result<Head, Fault>) -> Result<Head, Failure> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = || (0..self.hosts.len()).map(move |n| (turn + n) % self.hosts.len());
+        let (awake, resting): (Vec<usize>, Vec<usize>) = in_turn().partition(|n| !self.hosts[*n].rests());
+        let mut last = None;
+        for n in awake.into_iter().chain(resting) {
+            let host = &self.hosts[n];
+            match exchange(host) {
+                Ok(head) => {
+                    self.reached.store(true, Ordering::Relaxed);
+                    return Ok(Head { host: n, ..head });
+                }
+                Err(fault) => {
+                    let elsewhere = fault.is_connecting();
+                    last = Some(Failure { fault, host: n });
+                    if !elsewhere {
+                        break;
+                    }
+                    host.rest();
+                }
+            }
+        }
+        Err(last.expect("a client has at least one host"))
+    }
+}
+
+/// How a bulk body is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BulkHow {
+    /// With `Expect: 100-continue`: after a connection broke while sending, to hear the reason instead.
+    pub expect_continue: bool,
+    /// Uncompressed, whatever the options say: after the server did not understand the body.
+    pub plain: bool,
+}
+
+impl Host {
+    fn rests(&self) -> bool {
+        let until = *self.rests_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self) {
+        *self.rests_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Instant::now() + HOST_REST);
+    }
+
+    fn exchange(&self, request: &Request<'_>, answer: &mut Vec<u8>, answer_bytes_max: usize) -> Result<Head, Fault> {
+        answer.clear();
+        let mut builder = http::Request::builder().method(request.method.as_http()).uri(self.address.url(request.path));
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization.clone());
+        }
+        let total = request.body.bytes();
+        let sends_body = total > 0 || matches!(request.method, Method::Post | Method::Put);
+        if sends_body {
+            builder = builder.header(header::CONTENT_TYPE, request.content_type).header(header::CONTENT_LENGTH, total);
+        }
+        if let Some(encoding) = request.content_encoding {
+            builder = builder.header(header::CONTENT_ENCODING, encoding);
+        }
+        if request.expect_continue {
+            builder = builder.header(header::EXPECT, "100-continue");
+        }
+        let mut reader = request.body.reader();
+        let result = if sends_body {
+            match builder.body(ureq::SendBody::from_reader(&mut reader)) {
+                Ok(request) => self.agent.run(request),
+                Err(error) => Err(error.into()),
+            }
+        } else {
+            match builder.body(()) {
+                Ok(request) => self.agent.run(request),
+                Err(error) => Err(error.into()),
+            }
+        };
+        let sent = reader.read;
+        let response = result.map_err(|error| Fault::classify(&error, Progress { sent, total, answering: false }))?;
+        let text_of = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let head = Head {
+            status: response.status().as_u16(),
+            // The other form, a date, needs two clocks to agree; nobody who throttles sends it.
+            retry_after: text_of(header::RETRY_AFTER)
+                .and_then(|text| text.trim().parse().ok().map(Duration::from_secs)),
+            location: text_of(header::LOCATION).map(str::to_owned),
+            host: 0,
+        };
+        let mut body = response.into_body().into_reader().take(answer_bytes_max as u64 + 1);
+        body.read_to_end(answer).map_err(|error| {
+            // Whatever goes wrong from here on, what we have is not the answer.
+            let _ = error;
+            Fault::CutAnswer
+        })?;
+        if answer.len() > answer_bytes_max {
+            return Err(Fault::AnswerTooLong);
+        }
+        Ok(head)
+    }
+}
+
+impl Method {
+    fn as_http(self) -> http::Method {
+        match self {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Delete => http::Method::DELETE,
+        }
+    }
+}
+
+fn agent(options: &Options, address: &Address, tls: ureq::tls::TlsConfig) -> ureq::Agent {
+    let builder = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("loghaul/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .output_buffer_size(SEND_BUFFER_BYTES)
+        .input_buffer_size(RECEIVE_BUFFER_BYTES)
+        .max_idle_connections(options.connections)
+        .max_idle_connections_per_host(options.connections)
+        // Well below the 60 s after which common proxies close an idle connection under our hands.
+        .max_idle_age(Duration::from_secs(30))
+        .timeout_resolve(Some(options.connect_timeout))
+        .timeout_connect(Some(options.connect_timeout))
+        .timeout_per_write(Some(options.request_timeout))
+        .timeout_recv_response(Some(options.request_timeout))
+        .timeout_recv_body(Some(options.request_timeout));
+    // A proxy out of the environment is for the world outside: it cannot reach this machine's own ports.
+    let builder = if address.is_loopback() { builder.proxy(None) } else { builder };
+    ureq::Agent::with_parts(builder.build(), DefaultConnector::new(), Names::default())
+}
+
+/// Looks names up once a minute instead of once a request, and tells a name that is not there from a broken pipe.
+#[derive(Default)]
+struct Names {
+    system: DefaultResolver,
+    known: Mutex<Option<(http::Uri, Instant, ResolvedSocketAddrs)>>,
+}
+
+impl std::fmt::Debug for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((of, since, addresses)) = &*known
+            && of.authority() == uri.authority()
+            && since.elapsed() < NAME_AGE_MAX
+        {
+            return Ok(addresses.clone());
+        }
+        let found = self.system.resolve(uri, config, timeout).map_err(|error| match error {
+            // Whatever the system's words: there is no such name for us.
+            ureq::Error::Io(_) => ureq::Error::HostNotFound,
+            other => other,
+        });
+        match found {
+            Ok(addresses) => {
+                *known = Some((uri.clone(), Instant::now(), addresses.clone()));
+                Ok(addresses)
+            }
+            // Once known, a name stays known through an outage of the name service.
+            Err(error) => match &*known {
+                Some((of, _, addresses)) if of.authority() == uri.authority() => Ok(addresses.clone()),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+/// Whether compressing on the way there costs more than it saves: this machine, or a private network.
+fn is_near(address: &Address) -> bool {
+    let bare = address.host.trim_start_matches('[').trim_end_matches(']');
+    address.is_loopback()
+        || match (bare, address.port_or_default()).to_socket_addrs() {
+            Ok(mut found) => found.all(|socket| is_private(socket.ip())),
+            // It cannot be reached either; what is said then says why.
+            Err(_) => true,
+        }
+}
+
+fn sensitive_header(value: &Secret) -> Result<HeaderValue> {
+    let mut header = HeaderValue::from_str(value.reveal())
+        .map_err(|_| Error::usage("the token or key holds characters that cannot stand in an HTTP header"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn tls_config(tls: &Tls) -> Result<ureq::tls::TlsConfig> {
+    use ureq::tls::{ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| Error::usage(format!("cannot read certificate file {path:?}: {error}")))
+    };
+    let certificates = |path: &Path, pem: &[u8]| {
+        let mut found = Vec::new();
+        for item in parse_pem(pem) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+                Ok(_) => {}
+                Err(error) => return Err(Error::usage(format!("certificate file {path:?} is damaged: {error}"))),
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::usage(format!("there is no certificate in {path:?}"))
+                .hint("it must be a PEM file with BEGIN CERTIFICATE"));
+        }
+        Ok(found)
+    };
+    let roots = match &tls.ca {
+        None => RootCerts::PlatformVerifier,
+        Some(path) => RootCerts::new_with_certs(&certificates(path, &read(path)?)?),
+    };
+    let mut config = TlsConfig::builder().root_certs(roots).disable_verification(tls.insecure);
+    if let Some((chain_path, key_path)) = &tls.client_certificate {
+        let chain = certificates(chain_path, &read(chain_path)?)?;
+        let key = ureq::tls::PrivateKey::from_pem(&read(key_path)?)
+            .map_err(|_| Error::usage(format!("there is no private key in {key_path:?}")))?;
+        config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
+    }
+    Ok(config.build())
+}

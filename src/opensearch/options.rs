@@ -1,0 +1,124 @@
+//! What a client is made of: where to go, who we are, whom we trust, how long we wait.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+
+use super::address::Address;
+use super::body::Compression;
+
+/// Everything that makes a [`Client`](super::Client). Filled in by `config`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// One or more hosts of one cluster; they share the load.
+    pub addresses: Vec<Address>,
+    /// Who we are; `None` takes user and password out of each URL, if they are there.
+    pub auth: Option<Auth>,
+    /// Whom we trust.
+    pub tls: Tls,
+    /// How long looking up a name, connecting and the TLS handshake may take.
+    pub connect_timeout: Duration,
+    /// How long a server may take to answer after it has the whole request, and how long a write may stand still.
+    /// The Bulk API is told to give up ten seconds earlier ([`Options::server_timeout`]).
+    pub request_timeout: Duration,
+    /// How bodies travel.
+    pub compression: Compression,
+    /// Connections kept open between requests: as many as there are writers, and one.
+    pub connections: usize,
+}
+
+impl Options {
+    /// A client of these hosts, with what fits most.
+    pub fn new(addresses: Vec<Address>) -> Options {
+        Options {
+            addresses,
+            auth: None,
+            tls: Tls::default(),
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(90),
+            compression: Compression::Auto,
+            connections: 8,
+        }
+    }
+
+    /// What the server is told to wait at most (for a missing primary shard, say): shorter than we wait, so that
+    /// it is the server that gives up and tells us which documents it could not write.
+    pub fn server_timeout(&self) -> Duration {
+        let margin = Duration::from_secs(10).min(self.request_timeout / 2);
+        self.request_timeout - margin
+    }
+}
+
+/// Who we are to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// User and password.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A bearer token (JWT, OpenID Connect).
+    Bearer(Secret),
+    /// An API key in the form the server printed it (base64 of `id:key`).
+    ApiKey(Secret),
+}
+
+impl Auth {
+    /// The value of the `Authorization` header.
+    pub(super) fn header(&self) -> Secret {
+        Secret::new(match self {
+            Auth::Basic { user, password } => {
+                let pair = format!("{user}:{}", password.reveal());
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+            }
+            Auth::Bearer(token) => format!("Bearer {}", token.reveal()),
+            Auth::ApiKey(key) => format!("ApiKey {}", key.reveal()),
+        })
+    }
+
+    /// How to name us in a sentence: `user "writer"`, `the bearer token`.
+    pub fn who(&self) -> String {
+        match self {
+            Auth::Basic { user, .. } => format!("user {user:?}"),
+            Auth::Bearer(_) => "the bearer token".to_owned(),
+            Auth::ApiKey(_) => "the API key".to_owned(),
+        }
+    }
+}
+
+/// Whom we trust, and with what we prove who we are.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// PEM file of the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Trust whatever answers. For tests.
+    pub insecure: bool,
+    /// PEM files: our certificate chain, and its private key.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Text that is never shown: neither by `Debug` nor by `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes it in.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself: for headers only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,212 @@
+//! Which format a file has, or what else it holds, told from many of its lines: one line, or one field, says little
+//! (`www.example.com 1.2.3.4 - joe [` is a good `combined` line too).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::timestamp::Days;
+use super::{Format, Line, Record, parse_generally};
+
+/// How many lines that are not blank are looked at.
+const LINES_MAX: usize = 100;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Access-log lines, most of them in this format.
+    AccessLog(Format),
+    /// Lines as httpd's `ap_log_error` writes them.
+    ApacheErrorLog,
+    /// JSON objects or arrays.
+    Json,
+    /// Something packed that was not unpacked.
+    Compressed,
+    /// Not text.
+    Binary,
+    /// Nothing, or nothing but blank lines.
+    Empty,
+    /// Some other text.
+    Unknown,
+}
+
+impl fmt::Display for Kind {
+    /// Fits behind "looks like".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::AccessLog(format) => write!(f, "an access log in the format {format}"),
+            Kind::ApacheErrorLog => f.write_str("an Apache error log"),
+            Kind::Json => f.write_str("JSON"),
+            Kind::Compressed => f.write_str("compressed data"),
+            Kind::Binary => f.write_str("binary data"),
+            Kind::Empty => f.write_str("an empty file"),
+            Kind::Unknown => f.write_str("text that is no access log"),
+        }
+    }
+}
+
+/// The format that most of the first 100 lines of `lines` have; none if no line has any. The last line may be cut.
+pub fn guess(lines: &[u8]) -> Option<Format> {
+    let mut days = Days::new();
+    let mut votes = [0; Format::ALL.len()];
+    for line in first_lines(lines) {
+        if let Some(format) = format_of(&mut days, line) {
+            votes[format as usize] += 1;
+        }
+    }
+    // Among equals the one that asks for more.
+    let richest = [Format::VhostCombined, Format::CombinedIo, Format::Combined, Format::VhostCommon, Format::Common];
+    let most = *votes.iter().max().expect("there are formats");
+    richest.into_iter().find(|format| most > 0 && votes[*format as usize] == most)
+}
+
+/// What the file that starts with `bytes` holds.
+pub fn looks_like(bytes: &[u8]) -> Kind {
+    let mut lines = first_lines(bytes).peekable();
+    let Some(first) = lines.peek() else { return Kind::Empty };
+    if bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd") {
+        return Kind::Compressed;
+    }
+    if let Some(format) = guess(bytes) {
+        return Kind::AccessLog(format);
+    }
+    if matches!(first.trim_ascii_start().first(), Some(b'{' | b'[')) && is_json(first) {
+        return Kind::Json;
+    }
+    let (mut all, mut errors) = (0, 0);
+    for line in lines {
+        all += 1;
+        errors += usize::from(is_error_log(line));
+    }
+    // Startup messages and what CGI programs print come without a prefix.
+    if errors * 2 >= all {
+        return Kind::ApacheErrorLog;
+    }
+    let head = &bytes[..bytes.len().min(4096)];
+    let odd = head.iter().filter(|byte| **byte < 0x20 && !b"\t\n\x0b\x0c\r\x1b".contains(byte)).count();
+    if odd > head.len() / 50 {
+        return Kind::Binary;
+    }
+    Kind::Unknown
+}
+
+/// Up to 100 lines that are not blank.
+fn first_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter(|line| line.iter().any(|byte| !matches!(byte, b'\r' | 0))).take(LINES_MAX)
+}
+
+/// The format that asks most of what `line` has.
+fn format_of(days: &mut Days, line: &[u8]) -> Option<Format> {
+    let (referrer, plain) = match record(days, Format::VhostCommon, line) {
+        Some(vhost) if is_vhost(&vhost) => (Format::VhostCombined, Format::VhostCommon),
+        _ => (Format::Combined, Format::Common),
+    };
+    let wanted: &[Format] =
+        if referrer == Format::Combined { &[Format::CombinedIo, referrer, plain] } else { &[referrer, plain] };
+    wanted.iter().copied().find(|format| record(days, *format, line).is_some())
+}
+
+fn record<'c>(days: &mut Days, format: Format, line: &'c [u8]) -> Option<Record<'c>> {
+    match parse_generally(days, format, line, 0).0 {
+        Line::Record(record) => Some(record),
+        Line::Blank | Line::Malformed(_) => None,
+    }
+}
+
+/// Whether a line that can be read with and without a virtual host has one: its second word is an address, or looks
+/// like a host name, or its first ends in a port. Without a virtual host the second word is the ident, `-` for most.
+fn is_vhost(record: &Record) -> bool {
+    let (vhost, client, ident) =
+        (record.vhost.of(record.text), record.client.of(record.text), record.ident.of(record.text));
+    if client == b"-" || vhost.ends_with(b",") {
+        return false; // no client, or a list of them
+    }
+    let address = client.split(|byte| *byte == b'%').next().and_then(|address| std::str::from_utf8(address).ok());
+    if address.is_some_and(|address| address.parse::<IpAddr>().is_ok()) {
+        return true;
+    }
+    ident == b"-" && (client.contains(&b'.') || has_port(vhost))
+}
+
+/// `name:80`
+fn has_port(vhost: &[u8]) -> bool {
+    let Some(colon) = memchr::memrchr(b':', vhost) else { return false };
+    let (name, port) = (&vhost[..colon], &vhost[colon + 1..]);
+    let bare_ipv6 = name.contains(&b':') && !name.ends_with(b"]");
+    !name.is_empty() && !bare_ipv6 && (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+}
+
+/// `[Fri Sep 09 10:42:29` with or without microseconds.
+fn is_error_log(line: &[u8]) -> bool {
+    let Some(head) = line.first_chunk::<20>() else { return false };
+    let shape = b"[Fri Sep 09 10:42:29";
+    std::iter::zip(head, shape).all(|(byte, model)| match model {
+        b'0'..=b'9' => byte.is_ascii_digit() || *byte == b' ',
+        b'A'..=b'Z' => byte.is_ascii_uppercase(),
+        b'a'..=b'z' => byte.is_ascii_lowercase(),
+        _ => byte == model,
+    })
+}
+
+/// Whether a line is JSON, or the start of JSON that spans lines.
+fn is_json(line: &[u8]) -> bool {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(line.trim_ascii()) {
+        Ok(_) => true,
+        Err(error) => error.is_eof(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &str = r#" [19/Dec/2020:13:57:26 +0100] "GET / HTTP/1.1" 200 5"#;
+    const AGENT: &str = r#" "-" "curl/8""#;
+
+    #[test]
+    fn formats() {
+        let cases = [
+            (format!("1.2.3.4 - -{TAIL}"), Format::Common),
+            (format!("1.2.3.4 - -{TAIL}{AGENT}"), Format::Combined),
+            (format!("1.2.3.4 - -{TAIL}{AGENT} \"-\""), Format::Combined),
+            (format!("1.2.3.4 - -{TAIL}{AGENT} 1234"), Format::Combined),
+            (format!("1.2.3.4 - -{TAIL}{AGENT} 1234 567"), Format::CombinedIo),
+            (format!("host.example.com - joe smith{TAIL}{AGENT}"), Format::Combined),
+            (format!("1.2.3.4 john.doe joe smith{TAIL}{AGENT}"), Format::Combined),
+            (format!("www.example.com 1.2.3.4 - -{TAIL}"), Format::VhostCommon),
+            (format!("www.example.com 1.2.3.4 - joe{TAIL}{AGENT}"), Format::VhostCombined),
+            (format!("www.example.com:80 ::1 - -{TAIL}{AGENT}"), Format::VhostCombined),
+            (format!("www:80 fe80::1%eth0 - -{TAIL}{AGENT}"), Format::VhostCombined),
+            (format!("www:443 host - -{TAIL}{AGENT}"), Format::VhostCombined),
+            (format!("1.2.3.4, 10.0.0.1 - -{TAIL}{AGENT}"), Format::Combined),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(guess(line.as_bytes()), Some(expected), "{line}");
+            let junk = format!("\r\n\njunk\n{line}\n{line}\r\n1.2.3.4 - -{TAIL}\n");
+            assert_eq!(guess(junk.as_bytes()), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn kinds() {
+        let error = "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35708] AH00035: message\n";
+        let startup = "AH00558: httpd: Could not reliably determine the server's name\n";
+        let combined = format!("\n1.2.3.4 - -{TAIL}{AGENT}\n");
+        let cases: &[(&[u8], Kind)] = &[
+            (b"", Kind::Empty),
+            (b"\n\r\n\0\0\n", Kind::Empty),
+            (combined.as_bytes(), Kind::AccessLog(Format::Combined)),
+            (error.as_bytes(), Kind::ApacheErrorLog),
+            (b"[Fri Sep  9 10:42:29 2011] [error] [client 10.1.2.3] message", Kind::ApacheErrorLog),
+            (b"{\"a\": 1}\n{\"a\": 2}\n", Kind::Json),
+            (b"{\n  \"a\": 1\n}\n", Kind::Json),
+            (b"\x1f\x8b\x08\0", Kind::Compressed),
+            (b"\x7fELF\x02\x01\x01\0\0\0\0\0", Kind::Binary),
+            (b"Dear Sir,\n", Kind::Unknown),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(looks_like(bytes), *expected, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(looks_like(format!("{startup}{error}{error}").as_bytes()), Kind::ApacheErrorLog);
+    }
+}

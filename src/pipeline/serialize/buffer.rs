@@ -1,0 +1,100 @@
+//! [`Buffer`]: bytes that grow at the end, and may be written a little beyond it.
+//!
+//! A `Vec<u8>` that is cleared and filled again has to be zeroed again before it can be written in wide steps. This one
+//! stays initialised over its whole capacity, and keeps apart how much of it counts.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// Bytes that grow at the end. Derefs to those that count.
+#[derive(Default)]
+pub struct Buffer {
+    /// Initialised throughout.
+    storage: Vec<u8>,
+    /// How many bytes count. Never more than there are.
+    len: usize,
+}
+
+impl Buffer {
+    /// Empty, with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Buffer {
+        Buffer { storage: vec![0; capacity], len: 0 }
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    /// Forgets the bytes and keeps the memory.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Gives memory beyond `capacity` bytes back. Forgets the bytes.
+    pub fn shrink_to(&mut self, capacity: usize) {
+        self.len = 0;
+        if self.storage.capacity() > capacity {
+            self.storage.truncate(capacity);
+            self.storage.shrink_to(capacity);
+        }
+    }
+
+    /// Adds `bytes`.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Writes `bytes` over those from `at` on.
+    ///
+    /// # Panics
+    /// If they reach beyond the bytes that count.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        self.storage[..self.len][at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// What lies behind the bytes that count: at least `wanted` bytes of whatever content.
+    #[inline(always)]
+    pub fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if self.storage.len() - self.len < wanted {
+            self.grow(wanted);
+        }
+        &mut self.storage[self.len..]
+    }
+
+    /// Lets `written` bytes of what [`room`](Buffer::room) gave count.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[inline(always)]
+    pub fn advance(&mut self, written: usize) {
+        assert!(written <= self.storage.len() - self.len, "only what was written counts");
+        self.len += written;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, wanted: usize) {
+        let needed = self.len + wanted;
+        // An eighth more than before at least, so that growing stays cheap without doubling what a pool holds.
+        let size = needed.max(self.storage.len() + self.storage.len() / 8).next_multiple_of(16 * 1024);
+        self.storage.reserve_exact(size - self.storage.len());
+        self.storage.resize(size, 0);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.storage[..self.len]
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} of {} bytes)", self.len, self.storage.capacity())
+    }
+}

@@ -1,0 +1,119 @@
+//! Document ids that are the same whenever the same line of the same file is loaded.
+//!
+//! An id is 18 bytes as 24 characters of base64url, which OpenSearch keeps as raw bytes (its `Uid.encodeId`). From the
+//! source: identity (8) ‖ offset of the line in the decompressed bytes (6) ‖ hash of the line (4), all big-endian, so
+//! that ids grow with the offset. From the content: two hashes of the line (16) ‖ its length modulo 65,536 (2).
+//! The hash is rapidhash v3, whose output its specification fixes: ids of two versions of this program agree.
+
+use rapidhash::v3::{RapidSecrets, rapidhash_v3, rapidhash_v3_seeded};
+
+/// Where a document's id comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdMode {
+    /// From the line's place: equal lines of a file are different documents.
+    #[default]
+    Source,
+    /// From the line alone: equal lines are one document.
+    Content,
+    /// OpenSearch chooses: loading twice makes twice the documents.
+    None,
+}
+
+/// Characters of an id.
+pub const ID_CHARS: usize = 24;
+
+/// The longest first line that an identity looks at, in bytes.
+pub const FIRST_LINE_MAX: usize = 64 * 1024;
+
+/// What tells one source from another: a hash of the namespace, the source's name (canonical path or object URI
+/// without compression suffix, or what `--source-name` says) and its first line that is not blank, without line end.
+/// Of a line longer than [`FIRST_LINE_MAX`] only so much is looked at.
+pub fn identity(namespace: &str, name: &str, first_line: &[u8]) -> [u8; 8] {
+    let first_line = &first_line[..first_line.len().min(FIRST_LINE_MAX)];
+    let first_line = first_line.strip_suffix(b"\n").unwrap_or(first_line);
+    let first_line = first_line.strip_suffix(b"\r").unwrap_or(first_line);
+    let mut all = Vec::with_capacity(namespace.len() + name.len() + first_line.len() + 16);
+    for part in [namespace.as_bytes(), name.as_bytes()] {
+        // With its length, so that no part can be taken for the end of the one before.
+        all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        all.extend_from_slice(part);
+    }
+    all.extend_from_slice(first_line);
+    rapidhash_v3(&all).to_be_bytes()
+}
+
+/// The id of the line `line` that starts at `offset` of the source `identity`.
+#[inline(always)]
+pub fn from_source(identity: [u8; 8], offset: u64, line: &[u8]) -> [u8; ID_CHARS] {
+    // The low 6 bytes of the offset and 4 of the hash, and what they leave room for: 18 bytes in all.
+    let place = u128::from(u64::from_be_bytes(identity)) << 48 | u128::from(offset & (!0 >> 16));
+    let first = place >> 40; // 9 bytes
+    let second = (place & ((1 << 40) - 1)) << 32 | u128::from(rapidhash_v3(line) as u32);
+    characters(first, second)
+}
+
+/// The id of any line that reads `line`.
+pub fn from_content(line: &[u8]) -> [u8; ID_CHARS] {
+    const OTHER: RapidSecrets = RapidSecrets::seed_cpp(1);
+    let one = u128::from(rapidhash_v3(line));
+    let other = u128::from(rapidhash_v3_seeded(line, &OTHER));
+    let first = one << 8 | other >> 56;
+    let second = (other & (!0 >> 72)) << 16 | u128::from(line.len() as u16);
+    characters(first, second)
+}
+
+/// Twice 9 bytes, each as 12 characters.
+#[inline(always)]
+fn characters(first: u128, second: u128) -> [u8; ID_CHARS] {
+    let mut id = [0; ID_CHARS];
+    for n in 0..6 {
+        id[n * 2..][..2].copy_from_slice(&PAIRS[(first >> (60 - n * 12)) as usize & 0xfff]);
+        id[12 + n * 2..][..2].copy_from_slice(&PAIRS[(second >> (60 - n * 12)) as usize & 0xfff]);
+    }
+    id
+}
+
+/// Base64url of each twelve bits: two characters.
+static PAIRS: [[u8; 2]; 4096] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut pairs = [[0; 2]; 4096];
+    let mut n = 0;
+    while n < 4096 {
+        pairs[n] = [alphabet[n >> 6], alphabet[n & 63]];
+        n += 1;
+    }
+    pairs
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    #[test]
+    fn source_ids() {
+        for offset in [0u64, 1, 255, 1 << 24, (1 << 40) - 1, 1 << 40, (1 << 48) - 1, 0x1234_5678_9abc] {
+            let identity = [0xff, 0, 1, 2, 3, 0x80, 0xfe, 0x7f];
+            let mut bytes = identity.to_vec();
+            bytes.extend_from_slice(&offset.to_be_bytes()[2..]);
+            bytes.extend_from_slice(&rapidhash_v3(b"line").to_be_bytes()[4..]);
+            let expected = URL_SAFE_NO_PAD.encode(bytes);
+            assert_eq!(std::str::from_utf8(&from_source(identity, offset, b"line")), Ok(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn stable() {
+        // These must never change: they are in people's indices.
+        assert_eq!(
+            identity("", "/var/log/access.log", b"first line").escape_ascii().to_string(),
+            r"\xa6\x19\x8e\xa3\\\xed\xc5v"
+        );
+        assert_eq!(from_source(*b"identity", 1234, b"a line").escape_ascii().to_string(), r"aWRlbnRpdHkAAAAABNI-Bc5V");
+        assert_eq!(from_content(b"a line").escape_ascii().to_string(), r"_7xzXz4FzlWNw1OmArRLcgAG");
+        assert_eq!(identity("", "a", b"b\r\n"), identity("", "a", b"b"));
+        assert_ne!(identity("a", "b", b""), identity("", "ab", b""));
+        assert_ne!(identity("", "ab", b"c"), identity("", "a", b"bc"));
+    }
+}

@@ -1,0 +1,293 @@
+//! [`Worker`]: the loop over the lines of a chunk, one per parser thread.
+
+use super::block::{Block, Document, SAMPLE_BYTES_MAX, SAMPLES_MAX, Tally};
+use super::document::{self, Context, Scratch};
+use super::file::FileFacts;
+use super::head::Heads;
+use super::id::{self, IdMode};
+use super::json;
+use super::plan::Plan;
+use crate::pipeline::parse::lanes::{Lanes, Portable};
+use crate::pipeline::parse::timestamp::Days;
+use crate::pipeline::parse::{self, Format, Line, Malformed, Record};
+
+/// Readable bytes that must follow a line before the common path looks at it where it lies: the widest read, and what
+/// copies read beyond a field. The lines at the end of a chunk are parsed in a copy with so much behind them.
+const SLACK: usize = 256;
+
+/// When most lines of a chunk fail, and at least so many, the format is guessed again.
+const FAILED_LINES_MIN: u64 = 20;
+
+/// Environment variable that forces the portable form, for tests and for comparing: any value but empty or `0`.
+pub const PORTABLE_VARIABLE: &str = "LOGHAUL_PORTABLE";
+
+/// Which of the ways that all give the same result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// What is fastest on this machine; or the portable form, if [`PORTABLE_VARIABLE`] asks for it.
+    Fastest,
+    /// Without instructions that not every machine has.
+    Portable,
+    /// Each line by the general path. For tests.
+    General,
+}
+
+/// What one parser thread keeps from chunk to chunk: memories of days, and room.
+#[derive(Debug)]
+pub struct Worker {
+    path: Path,
+    #[cfg(target_arch = "x86_64")]
+    avx2: Option<parse::lanes::Avx2>,
+    state: State,
+    /// The last lines of a chunk, with slack behind them.
+    padded: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct State {
+    days: Days,
+    heads: Heads,
+    scratch: Scratch,
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker::new()
+    }
+}
+
+impl Worker {
+    /// A worker that takes the fastest way.
+    pub fn new() -> Worker {
+        Worker::by(Path::Fastest)
+    }
+
+    /// A worker that takes a certain way.
+    pub fn by(path: Path) -> Worker {
+        let portable = std::env::var_os(PORTABLE_VARIABLE).is_some_and(|value| !value.is_empty() && value != "0");
+        let path = if path == Path::Fastest && portable { Path::Portable } else { path };
+        Worker {
+            path,
+            #[cfg(target_arch = "x86_64")]
+            avx2: parse::lanes::Avx2::detect().filter(|_| path == Path::Fastest),
+            state: State { days: Days::new(), heads: Heads::new(), scratch: Scratch::default() },
+            padded: Vec::new(),
+        }
+    }
+
+    /// Turns the lines of `chunk` into documents and counts in `block`, which must be empty.
+    ///
+    /// `chunk` holds whole lines, the last one with or without its newline, and starts at `chunk_offset` of the file's
+    /// decompressed bytes. Where the file's format was guessed and most of the chunk's lines fail, the format is
+    /// guessed again from them, and kept for the file if fewer fail so. One worker serves one plan.
+    ///
+    /// # Panics
+    /// If `block` is not empty, or `chunk` is longer than 1 GiB.
+    pub fn fill(&mut self, plan: &Plan, file: &FileFacts, chunk: &[u8], chunk_offset: u64, block: &mut Block) {
+        assert!(block.documents.is_empty() && block.bytes.is_empty(), "a block is filled once");
+        assert!(chunk.len() <= 1 << 30, "a chunk has at most 1 GiB");
+        let format = file.format();
+        self.fill_as(format, plan, file, chunk, chunk_offset, block);
+        let failed = block.tally.malformed_lines();
+        if file.guessed && failed >= FAILED_LINES_MIN && failed > block.tally.documents + block.tally.outside {
+            self.guess_again(format, plan, file, chunk, chunk_offset, block);
+        }
+    }
+
+    #[cold]
+    fn guess_again(
+        &mut self,
+        format: Format,
+        plan: &Plan,
+        file: &FileFacts,
+        chunk: &[u8],
+        chunk_offset: u64,
+        block: &mut Block,
+    ) {
+        let failed = block.tally.malformed_lines();
+        let Some(other) = parse::guess(chunk).filter(|other| *other != format) else { return };
+        block.clear();
+        self.fill_as(other, plan, file, chunk, chunk_offset, block);
+        if block.tally.malformed_lines() < failed {
+            file.set_format(other);
+        } else {
+            block.clear();
+            self.fill_as(format, plan, file, chunk, chunk_offset, block);
+        }
+    }
+
+    fn fill_as(
+        &mut self,
+        format: Format,
+        plan: &Plan,
+        file: &FileFacts,
+        chunk: &[u8],
+        chunk_offset: u64,
+        block: &mut Block,
+    ) {
+        // Lines that have slack behind them, and lines that get it in a copy.
+        let last_start = chunk.len().saturating_sub(SLACK);
+        let split = memchr::memrchr(b'\n', &chunk[..last_start]).map_or(0, |newline| newline + 1);
+        self.padded.clear();
+        self.padded.extend_from_slice(&chunk[split..]);
+        if self.padded.last().is_some_and(|last| *last != b'\n') {
+            self.padded.push(b'\n');
+        }
+        let padded_end = self.padded.len();
+        self.padded.resize(padded_end + SLACK, 0);
+
+        let body = Lines { plan, file, format, text: chunk, end: split, base: 0, chunk_offset };
+        let tail = Lines { text: &self.padded, end: padded_end, base: split, ..body };
+        for lines in [body, tail] {
+            match self.path {
+                Path::General => lines.fill::<_, true>(Portable, &mut self.state, block),
+                #[cfg(target_arch = "x86_64")]
+                Path::Fastest if self.avx2.is_some() => {
+                    let avx2 = self.avx2.expect("just seen");
+                    parse::lanes::with_avx2(avx2, |avx2| lines.fill::<_, false>(avx2, &mut self.state, block));
+                }
+                Path::Fastest | Path::Portable => lines.fill::<_, false>(Portable, &mut self.state, block),
+            }
+        }
+        block.indices = self.state.heads.take_indices();
+    }
+}
+
+/// Lines that are parsed in one go.
+#[derive(Clone, Copy)]
+struct Lines<'c> {
+    plan: &'c Plan,
+    file: &'c FileFacts,
+    format: Format,
+    /// Where they are, and whatever comes behind.
+    text: &'c [u8],
+    /// Where the last of them ends.
+    end: usize,
+    /// Where `text` starts in the chunk.
+    base: usize,
+    /// Where the chunk starts in the file.
+    chunk_offset: u64,
+}
+
+impl Lines<'_> {
+    /// The loop. `GENERAL` leaves the common path out.
+    #[inline(always)]
+    fn fill<L: Lanes, const GENERAL: bool>(self, lanes: L, state: &mut State, block: &mut Block) {
+        let Lines { plan, file, format, text, end, base, chunk_offset } = self;
+        let State { days, heads, scratch } = state;
+        let mut counts = Counts::default();
+        let mut at = 0;
+        while at < end {
+            let (line, next) = if GENERAL {
+                parse::parse_generally(days, format, text, at)
+            } else {
+                parse::parse(lanes, days, format, text, at)
+            };
+            match line {
+                Line::Record(record) => {
+                    let time = record.timestamp;
+                    if time.unix < plan.wanted.0 || time.unix >= plan.wanted.1 {
+                        counts.outside += 1;
+                    } else {
+                        let offset = chunk_offset + (base + at) as u64;
+                        let head = heads.of(plan, days.get(time.day), &time);
+                        let id = match plan.options.ids {
+                            IdMode::Source => Some(id::from_source(file.identity, offset, record.line.of(text))),
+                            IdMode::Content => Some(id::from_content(record.line.of(text))),
+                            IdMode::None => None,
+                        };
+                        let context = Context { plan, file, head, id, offset };
+                        block.documents.push(Document {
+                            start: block.bytes.len() as u32,
+                            line_start: (base + at) as u32,
+                            line_bytes: record.line.end - at as u32,
+                        });
+                        let replaced = document::write(&record, context, scratch, &mut block.bytes);
+                        counts.see(&record, replaced);
+                    }
+                }
+                Line::Blank => block.tally.blank += 1,
+                Line::Malformed(reason) => {
+                    // Each line here has its newline: the last one got one in the padded copy.
+                    let line = &text[at..next - 1];
+                    malformed(plan, file, chunk_offset + (base + at) as u64, reason, line, block);
+                }
+            }
+            at = next;
+        }
+        assert!(u32::try_from(block.bytes.len()).is_ok(), "a block has less than 4 GiB");
+        counts.add_to(block);
+    }
+}
+
+/// Counts that change with nearly each line, kept out of the block while the lines are run through.
+struct Counts {
+    documents: u64,
+    common_path: u64,
+    with_extra: u64,
+    not_utf8: u64,
+    outside: u64,
+    first: i64,
+    last: i64,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts { documents: 0, common_path: 0, with_extra: 0, not_utf8: 0, outside: 0, first: i64::MAX, last: i64::MIN }
+    }
+}
+
+impl Counts {
+    #[inline(always)]
+    fn see(&mut self, record: &Record, replaced: bool) {
+        self.documents += 1;
+        self.common_path += u64::from(record.common_path);
+        self.with_extra += u64::from(!record.extra.is_empty());
+        self.not_utf8 += u64::from(replaced);
+        self.first = self.first.min(record.timestamp.unix);
+        self.last = self.last.max(record.timestamp.unix);
+    }
+
+    fn add_to(&self, block: &mut Block) {
+        block.tally.add(&Tally {
+            documents: self.documents,
+            common_path: self.common_path,
+            with_extra: self.with_extra,
+            not_utf8: self.not_utf8,
+            outside: self.outside,
+            event_time: (self.documents > 0).then_some((self.first, self.last)),
+            ..Tally::default()
+        });
+    }
+}
+
+/// Records a line that was skipped for its length: `length` bytes from `offset` on, of which `head` are the first.
+/// Written down, it has a fifth member, `length`, for `line` is not all of it.
+pub fn too_long(plan: &Plan, file: &FileFacts, offset: u64, length: u64, head: &[u8], block: &mut Block) {
+    debug_assert!(length >= head.len() as u64);
+    let written = block.malformed_ndjson.len();
+    malformed(plan, file, offset, Malformed::TooLong, head, block);
+    if block.malformed_ndjson.len() > written {
+        block.malformed_ndjson.truncate(block.malformed_ndjson.len() - 2);
+        block.malformed_ndjson.extend_from_slice(format!(",\"length\":{length}}}\n").as_bytes());
+    }
+}
+
+/// Counts a line that is none, keeps a sample, and writes it down where that is wanted.
+#[cold]
+#[inline(never)]
+fn malformed(plan: &Plan, file: &FileFacts, offset: u64, reason: Malformed, line: &[u8], block: &mut Block) {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    *block.tally.malformed.entry(reason).or_default() += 1;
+    if block.samples.iter().filter(|(known, _)| *known == reason).count() < SAMPLES_MAX {
+        block.samples.push((reason, line[..line.len().min(SAMPLE_BYTES_MAX)].to_vec()));
+    }
+    if plan.options.keep_malformed {
+        let out = &mut block.malformed_ndjson;
+        out.extend_from_slice(b"{\"source\":");
+        out.extend_from_slice(&json::string(&file.uri));
+        out.extend_from_slice(format!(",\"offset\":{offset},\"reason\":\"{reason}\",\"line\":\"").as_bytes());
+        json::escape(line, |piece| out.extend_from_slice(piece));
+        out.extend_from_slice(b"\"}\n");
+    }
+}

@@ -1,0 +1,324 @@
+//! [`Batch`]: blocks of any files, sent together. [`Selection`]: which of its documents.
+//!
+//! A batch owns its blocks until each of its documents has an outcome. Nothing is copied into a body: a request is
+//! a list of slices of the blocks ([`Batch::body`]). So "send these again" and "send this half" are selections of
+//! the same bytes, and a retry holds no memory that the first attempt did not.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::opensearch::Body;
+use crate::pipeline::report::receipt::FileId;
+use crate::pipeline::report::{DeadLetter, Outcomes, Receipt};
+use crate::pipeline::serialize::Block;
+
+/// One block of a batch, and what goes back when it is done.
+#[derive(Debug)]
+pub struct Part<T> {
+    /// Whose lines.
+    pub file: FileId,
+    /// Which of the file's decompressed bytes the block's lines cover.
+    pub range: Range<u64>,
+    /// The documents.
+    pub block: Block,
+    /// Handed back untouched: the place in the pipeline that this block holds.
+    pub ticket: T,
+}
+
+/// Blocks that are sent together. Its documents are numbered through, from 0.
+#[derive(Debug)]
+pub struct Batch<T> {
+    parts: Vec<Part<T>>,
+    /// `starts[n]`: the number of part n's first document; one more at the end. Rises, or stays where a part has none.
+    starts: Vec<u32>,
+    /// Sum of the blocks' bytes.
+    bytes: usize,
+}
+
+/// Documents of one batch: ranges of their numbers, in order, not empty, with gaps between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    runs: Vec<Range<u32>>,
+    documents: u32,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Batch<T> {
+        Batch::new()
+    }
+}
+
+impl<T> Batch<T> {
+    /// No blocks.
+    pub fn new() -> Batch<T> {
+        Batch { parts: Vec::new(), starts: vec![0], bytes: 0 }
+    }
+
+    /// Adds a block; one without documents too, for its lines need a receipt as well.
+    pub fn push(&mut self, part: Part<T>) {
+        assert_eq!(part.block.bytes.is_empty(), part.block.documents.is_empty(), "bytes and documents go together");
+        let documents = u32::try_from(part.block.documents.len()).expect("a block's documents are numbered in 32 bits");
+        let next = self.documents().checked_add(documents).expect("a batch's documents are numbered in 32 bits");
+        self.bytes += part.block.bytes.len();
+        self.starts.push(next);
+        self.parts.push(part);
+    }
+
+    /// How many documents it holds.
+    pub fn documents(&self) -> u32 {
+        *self.starts.last().expect("one more start than parts")
+    }
+
+    /// Bytes of its documents, action lines included: the body that sends them all.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is no block in it.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Its blocks, in the order in which they came.
+    pub fn parts(&self) -> &[Part<T>] {
+        &self.parts
+    }
+
+    /// The blocks back.
+    pub fn into_parts(self) -> Vec<Part<T>> {
+        self.parts
+    }
+
+    /// Which part document `n` is in, and its place there.
+    pub fn locate(&self, n: u32) -> (usize, usize) {
+        debug_assert!(n < self.documents());
+        let part = self.starts.partition_point(|start| *start <= n) - 1;
+        (part, (n - self.starts[part]) as usize)
+    }
+
+    /// The bytes of document `n`, its action line included.
+    pub fn document(&self, n: u32) -> &[u8] {
+        let (part, document) = self.locate(n);
+        let block = &self.parts[part].block;
+        &block.bytes[block.document_range(document)]
+    }
+
+    /// The index that document `n` is addressed to, as its action line says.
+    pub fn index_of(&self, n: u32) -> &str {
+        let document = self.document(n);
+        let action = &document[..memchr::memchr(b'\n', document).unwrap_or(document.len())];
+        let name = memchr::memmem::find(action, br#""_index":""#).map(|at| &action[at + br#""_index":""#.len()..]);
+        // Index names hold no quotes and no backslashes: OpenSearch refuses both.
+        let name = name.and_then(|rest| rest.get(..memchr::memchr(b'"', rest)?));
+        name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or("")
+    }
+
+    /// A request body of these documents, in order. One slice for each stretch of neighbours.
+    pub fn body(&self, selection: &Selection) -> Body<'_> {
+        let mut body = Body::default();
+        self.for_each_stretch(selection, |part, documents| {
+            let block = &self.parts[part].block;
+            let start = block.documents[documents.start].start as usize;
+            let end = block.documents.get(documents.end).map_or(block.bytes.len(), |next| next.start as usize);
+            body.push(&block.bytes[start..end]);
+        });
+        body
+    }
+
+    /// Calls `f` with each stretch of neighbouring documents within one part: the part, and their places in it.
+    pub fn for_each_stretch(&self, selection: &Selection, mut f: impl FnMut(usize, Range<usize>)) {
+        for run in &selection.runs {
+            let mut from = run.start;
+            while from < run.end {
+                let (part, document) = self.locate(from);
+                let until = run.end.min(self.starts[part + 1]);
+                f(part, document..document + (until - from) as usize);
+                from = until;
+            }
+        }
+    }
+
+    /// Cuts a selection in two, near the middle of its bytes; `None` for a single document.
+    pub fn halves(&self, selection: &Selection) -> Option<(Selection, Selection)> {
+        (selection.documents > 1).then(|| self.cut(selection, self.body(selection).bytes() / 2, u32::MAX))
+    }
+
+    /// Cuts off the front: as many documents as fit into `bytes_max` and `documents_max`, but at least one, and
+    /// not all.
+    pub fn cut(&self, selection: &Selection, bytes_max: usize, documents_max: u32) -> (Selection, Selection) {
+        assert!(selection.documents > 1, "one document cannot be cut");
+        let (mut front, mut back) = (Selection::default(), Selection::default());
+        let (mut bytes, mut full) = (0, false);
+        for n in selection.iter() {
+            bytes += self.document(n).len();
+            let last = front.documents + 1 == selection.documents;
+            full |= front.documents > 0 && (bytes > bytes_max || front.documents >= documents_max || last);
+            if full { back.push(n) } else { front.push(n) }
+        }
+        (front, back)
+    }
+
+    /// What becomes of document `n` when it is refused for good.
+    pub fn dead_letter(&self, n: u32, status: u16, error_type: &str, reason: &str, attempts: u32) -> DeadLetter {
+        let (part, document) = self.locate(n);
+        let part = &self.parts[part];
+        let place = part.block.documents[document];
+        DeadLetter {
+            document: part.block.bytes[part.block.document_range(document)].to_vec(),
+            offset: part.range.start + u64::from(place.line_start),
+            line_bytes: place.line_bytes,
+            status,
+            error_type: error_type.to_owned(),
+            reason: reason.to_owned(),
+            attempts,
+        }
+    }
+}
+
+impl<T> Part<T> {
+    /// The receipt for its lines, once each of its documents has an outcome. Takes out of the block what the
+    /// receipt carries on.
+    ///
+    /// # Panics
+    /// If the outcomes are not as many as the documents.
+    pub fn receipt(&mut self, outcomes: Outcomes, dead_letters: Vec<DeadLetter>) -> Receipt {
+        assert_eq!(outcomes.documents(), self.block.documents.len() as u64, "each document has one outcome");
+        assert_eq!(outcomes.rejected, dead_letters.len() as u64, "each rejected document is kept");
+        Receipt {
+            file: self.file,
+            range: self.range.clone(),
+            outcomes,
+            tally: std::mem::take(&mut self.block.tally),
+            document_bytes: self.block.bytes.len() as u64,
+            indices: std::mem::take(&mut self.block.indices) as Vec<(Arc<str>, u64)>,
+            samples: std::mem::take(&mut self.block.samples),
+            malformed_ndjson: std::mem::take(&mut self.block.malformed_ndjson),
+            dead_letters,
+        }
+    }
+}
+
+impl Selection {
+    /// All documents of a batch of so many.
+    pub fn all(documents: u32) -> Selection {
+        match documents {
+            0 => Selection::default(),
+            _ => Selection { runs: std::iter::once(0..documents).collect(), documents },
+        }
+    }
+
+    /// Adds a document behind the last one.
+    pub fn push(&mut self, n: u32) {
+        match self.runs.last_mut() {
+            Some(run) if run.end == n => run.end += 1,
+            Some(run) => {
+                assert!(run.end < n, "documents are selected in order");
+                self.runs.push(n..n + 1);
+            }
+            None => self.runs.push(n..n + 1),
+        }
+        self.documents += 1;
+    }
+
+    /// How many documents.
+    pub fn documents(&self) -> u32 {
+        self.documents
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.documents == 0
+    }
+
+    /// Their numbers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.runs.iter().cloned().flatten()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::pipeline::serialize::{Document, Tally};
+
+    /// A part with these documents, each after an action line for `index`.
+    pub(crate) fn part(file: FileId, index: &str, documents: &[&str]) -> Part<u32> {
+        let mut block = Block::default();
+        for (n, document) in documents.iter().enumerate() {
+            block.documents.push(Document {
+                start: block.bytes.len() as u32,
+                line_start: 100 * n as u32,
+                line_bytes: document.len() as u32,
+            });
+            let action = format!("{{\"create\":{{\"_index\":\"{index}\",\"_id\":\"{file}-{n}\"}}}}\n{document}\n");
+            block.bytes.extend_from_slice(action.as_bytes());
+        }
+        block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
+        if !documents.is_empty() {
+            block.indices.push((Arc::from(index), documents.len() as u64));
+        }
+        Part { file, range: 1000..1000 + 100 * documents.len() as u64, block, ticket: file }
+    }
+
+    pub(crate) fn batch(parts: Vec<Part<u32>>) -> Batch<u32> {
+        let mut batch = Batch::new();
+        parts.into_iter().for_each(|part| batch.push(part));
+        batch
+    }
+
+    fn selection(documents: &[u32]) -> Selection {
+        let mut selection = Selection::default();
+        documents.iter().for_each(|n| selection.push(*n));
+        selection
+    }
+
+    #[test]
+    fn any_subset_is_sent_from_the_same_bytes() {
+        let batch = batch(vec![
+            part(0, "a", &["{\"n\":0}", "{\"n\":1}"]),
+            part(1, "b", &[]),
+            part(2, "c", &["{\"n\":2}"]),
+            part(3, "d", &["{\"n\":3}", "{\"n\":4}", "{\"n\":5}"]),
+        ]);
+        assert_eq!(batch.documents(), 6);
+        assert_eq!((0..6).map(|n| batch.index_of(n)).collect::<String>(), "aacddd");
+        assert_eq!(batch.body(&Selection::all(6)).bytes(), batch.bytes());
+        // Every subset, against the documents put together one by one.
+        for set in 0..64u32 {
+            let chosen: Vec<u32> = (0..6).filter(|n| set >> n & 1 == 1).collect();
+            let selection = selection(&chosen);
+            assert_eq!(selection.iter().collect::<Vec<_>>(), chosen);
+            let expected: Vec<u8> = chosen.iter().flat_map(|n| batch.document(*n).to_vec()).collect();
+            let mut body = Vec::new();
+            std::io::Read::read_to_end(&mut batch.body(&selection).reader(), &mut body).expect("slices never fail");
+            assert_eq!(body, expected, "{chosen:?}");
+            if let Some((front, back)) = batch.halves(&selection) {
+                assert!(!front.is_empty() && !back.is_empty());
+                assert_eq!(front.iter().chain(back.iter()).collect::<Vec<_>>(), chosen);
+            }
+        }
+    }
+
+    #[test]
+    fn cuts_keep_to_bytes_and_documents() {
+        let batch = batch(vec![part(0, "a", &["1", "22", "333", "4444"])]);
+        let all = Selection::all(4);
+        let one = batch.document(0).len();
+        for (bytes_max, documents_max, front) in
+            [(0, 9, 1), (one, 9, 1), (2 * one, 9, 1), (2 * one + 1, 9, 2), (usize::MAX, 9, 3), (usize::MAX, 2, 2)]
+        {
+            let (found, rest) = batch.cut(&all, bytes_max, documents_max);
+            assert_eq!(found.documents(), front, "{bytes_max} {documents_max}");
+            assert_eq!(rest.documents(), 4 - front);
+        }
+        assert_eq!(batch.halves(&Selection::all(1)), None);
+    }
+
+    #[test]
+    fn a_dead_letter_says_where_its_line_is() {
+        let batch = batch(vec![part(0, "a", &["x"]), part(7, "b", &["y", "zz"])]);
+        let letter = batch.dead_letter(2, 400, "t", "r", 3);
+        assert_eq!(letter.document, b"{\"create\":{\"_index\":\"b\",\"_id\":\"7-1\"}}\nzz\n");
+        assert_eq!((letter.offset, letter.line_bytes, letter.attempts), (1100, 2, 3));
+    }
+}
