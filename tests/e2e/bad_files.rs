@@ -164,7 +164,10 @@ fn a_cut_gzip() {
     let ran = folder.run(&["load", "cut-0.gz", "good.log", "--to", "null:", "--json"]).ends_with(1);
     has(ran.report().file("good.log"), "lines_read 10, indexed 10");
     // A pipe can be cut, too.
-    folder.run_with_stdin(&["load", "-", "--to", "null:"], &packed[..packed.len() / 2]).ends_with(1).tells(&["damaged"]);
+    folder
+        .run_with_stdin(&["load", "-", "--to", "null:"], &packed[..packed.len() / 2])
+        .ends_with(1)
+        .tells(&["damaged"]);
 }
 
 #[test]
@@ -215,7 +218,8 @@ fn a_wrong_checksum() {
 fn an_output_file_that_cannot_be_written() {
     let folder = Folder::new();
     folder.write_settled("a.log", logs::lines(3) + "junk\n");
-    folder.run(&["load", "a.log", "--to", "null:", "--malformed", "no/such/folder.ndjson"])
+    folder
+        .run(&["load", "a.log", "--to", "null:", "--malformed", "no/such/folder.ndjson"])
         .ends_with(1)
         .says(&["no/such/folder.ndjson"]);
 }

@@ -9,11 +9,26 @@ use crate::support::{Folder, logs};
 fn malformed_lines_are_kept() {
     let folder = Folder::new();
     let good = logs::lines(3);
-    let junk = ["not an access line", "\u{1b}[31mred \"quoted\" \\ é", "192.0.2.1 - - [99/Foo/2024:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"a\""];
+    let junk = [
+        "not an access line",
+        "\u{1b}[31mred \"quoted\" \\ é",
+        "192.0.2.1 - - [99/Foo/2024:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"a\"",
+    ];
     let cut = &logs::line(4)[..40];
     folder.write_settled("a.log", format!("{}\n{good}{}\n\n{}\n", junk[0], junk[1], junk[2]));
     folder.write("b.log.gz", logs::gzip(format!("{good}{good}{cut}").as_bytes(), 1));
-    let ran = folder.run(&["load", "a.log", "b.log.gz", "--to", "null:", "--json", "--malformed", "bad.ndjson", "--max-malformed", "100%"]);
+    let ran = folder.run(&[
+        "load",
+        "a.log",
+        "b.log.gz",
+        "--to",
+        "null:",
+        "--json",
+        "--malformed",
+        "bad.ndjson",
+        "--max-malformed",
+        "100%",
+    ]);
     ran.ends_with(0).report().has("lines_read 14, indexed 9, malformed 4, blank 1");
 
     let kept = folder.read("bad.ndjson");
@@ -86,7 +101,11 @@ fn lines_over_the_limit_are_malformed_and_skipped() {
     folder.write_settled("default.log", [long(1 << 20), long((1 << 20) + 1)].concat());
     let ran = folder.run(&["load", "default.log", "--to", "null:", "--json", "--max-malformed", "50%"]).ends_with(0);
     ran.report().has("lines_read 2, indexed 1, malformed 1");
-    folder.run(&["load", "default.log", "--to", "null:", "--json", "--max-line-bytes", "16MiB"]).ends_with(0).report().has("indexed 2");
+    folder
+        .run(&["load", "default.log", "--to", "null:", "--json", "--max-line-bytes", "16MiB"])
+        .ends_with(0)
+        .report()
+        .has("indexed 2");
 }
 
 /// A last line without line end is a line where nobody will write more of it, and else left and told.
@@ -146,7 +165,8 @@ fn mutated_lines_give_json_or_are_malformed() {
         text.push(b'\n');
     }
     folder.write_settled("a.log", &text);
-    let flags = ["--json", "--max-malformed", "100%", "--malformed", "bad.ndjson", "--with", "message,source,extra,timestamp"];
+    let flags =
+        ["--json", "--max-malformed", "100%", "--malformed", "bad.ndjson", "--with", "message,source,extra,timestamp"];
     let ran = folder.parse(&[&["a.log"], &flags[..]].concat()).ends_with(0);
     let report = ran.report();
     let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;

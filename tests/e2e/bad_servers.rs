@@ -51,7 +51,8 @@ fn a_web_server() {
 
 #[test]
 fn a_redirect_is_not_followed() {
-    let server = FixedServer::start("301 Moved Permanently\r\nlocation: https://elsewhere.example.com/", "text/html", "");
+    let server =
+        FixedServer::start("301 Moved Permanently\r\nlocation: https://elsewhere.example.com/", "text/html", "");
     assert_refused(&server.url, 1, &["redirect", "elsewhere.example.com"]);
     assert_eq!(server.requests(), 2, "one for each command");
 }

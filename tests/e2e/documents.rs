@@ -143,10 +143,8 @@ fn since_and_until_are_of_event_time() {
         let flags = [flags, &["--json", "--max-malformed", "100%"]].concat();
         let ran = folder.parse(&[&["access.log"], &flags[..]].concat()).ends_with(0);
         assert_eq!(ran.lines().len() as u64, documents, "{}", ran.told());
-        ran.report().has(&format!(
-            "lines_read 8, indexed {documents}, outside {}, malformed 1, blank 1",
-            6 - documents
-        ));
+        ran.report()
+            .has(&format!("lines_read 8, indexed {documents}, outside {}, malformed 1, blank 1", 6 - documents));
     }
     folder.parse(&["access.log", "--since", "2024-02-01", "--until", "2024-01-01"]).ends_with(2).says(&["--since"]);
     folder.parse(&["access.log", "--since", "soon"]).ends_with(2).says(&["soon"]);
@@ -174,7 +172,7 @@ fn log_offset_finds_the_line_again() {
         let at = document["log.offset"].as_u64().expect("an offset") as usize;
         let line = log[at..].split(|byte| *byte == b'\n').next().expect("a line");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        assert_eq!(document["message"], String::from_utf8_lossy(line), "at {at}");
+        assert_eq!(document["message"], *String::from_utf8_lossy(line), "at {at}");
         assert!(at == 0 || log[at - 1] == b'\n', "{at} is the start of a line");
     }
 }

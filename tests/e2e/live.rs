@@ -51,7 +51,8 @@ fn ctrl_c_in_the_middle_of_a_load() {
     let folder = Folder::new();
     let (log, _) = logs::generate(logs::Options { bytes: Some(40 << 20), seed: 81, ..logs::Options::default() });
     folder.write_settled("access.log", &log);
-    let mut running = Running::start(folder.command(["load", "access.log", "--to", "-", "--json", "--memory", "32MiB"]));
+    let mut running =
+        Running::start(folder.command(["load", "access.log", "--to", "-", "--json", "--memory", "32MiB"]));
     let first = running.read_line();
     running.signal(Signal::INT);
     let ran = assert_interrupted(running.end());
@@ -194,11 +195,12 @@ fn a_file_truncated_while_it_is_read() {
     let read = report.count("bytes_read") as usize;
     assert!((1 << 20..log.len()).contains(&read), "{read} bytes");
     // Lines of the log from its beginning, and nothing else.
-    let expected = folder.run_with_stdin(
-        &["parse", "-", "--ingestion-timestamp", "2024-06-01T00:00:00Z"],
-        &log[..read],
+    let expected =
+        folder.run_with_stdin(&["parse", "-", "--ingestion-timestamp", "2024-06-01T00:00:00Z"], &log[..read]);
+    assert!(
+        [first.as_bytes(), &ran.stdout].concat() == expected.stdout,
+        "the documents are those of the lines before the cut"
     );
-    assert!([first.as_bytes(), &ran.stdout].concat() == expected.stdout, "the documents are those of the lines before the cut");
 }
 
 /// Mapped, the missing pages end the run with a sentence.
@@ -228,7 +230,14 @@ fn a_file_removed_while_it_is_read() {
 fn a_named_pipe() {
     let folder = Folder::new();
     let path = folder.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
     let mut running = Running::start(folder.command(["parse", "pipe", "--json"]));
     // Opening it waits for the program to open it, too.
     let mut writer = File::options().write(true).open(&path).unwrap();

@@ -15,7 +15,8 @@ fn the_documents_of_an_odd_log() {
     let (log, summary) = logs::generate(Options { lines: Some(5_000), seed: 31, share_long: 500, ..Options::odd() });
     folder.write_settled("access.log", &log);
     let flags = ["--ingestion-timestamp", "2024-06-01T00:00:00Z", "--with", "message,source,extra,timestamp"];
-    let flags = [&flags[..], &["--field", "site=shop \"é\"", "--field", "service.name=web", "--log-type", "odd"]].concat();
+    let flags =
+        [&flags[..], &["--field", "site=shop \"é\"", "--field", "service.name=web", "--log-type", "odd"]].concat();
     let index = node.name("%Y-%m");
     let to = ["--to", &node.url, "--index", &index, "--no-ledger", "--json"];
 

@@ -12,7 +12,8 @@ fn the_summary_has_each_term_of_the_law() {
     folder.write_settled("access.log", &log);
     for arguments in [&["load", "access.log", "--to", "null:"][..], &["parse", "access.log"]] {
         let ran = folder.run(&[arguments, &["--max-malformed", "100%"]].concat()).ends_with(0);
-        let told = if arguments[0] == "parse" { ran.stderr.clone() } else { String::from_utf8(ran.stdout.clone()).unwrap() };
+        let told =
+            if arguments[0] == "parse" { ran.stderr.clone() } else { String::from_utf8(ran.stdout.clone()).unwrap() };
         for term in ["read", "indexed", "duplicate", "rejected", "malformed", "blank"] {
             assert!(told.contains(term), "{term} is missing: {}", ran.told());
         }
@@ -165,11 +166,13 @@ fn every_example_in_help_is_taken() {
             let command = &line[line.find("loghaul ").unwrap()..];
             // What stands beside an example in a table says what it does.
             let command = command.split("   ").next().unwrap_or(command);
-            let words: Vec<String> = words(command).into_iter().take_while(|word| !matches!(&**word, "|" | ">" | "<")).collect();
+            let words: Vec<String> =
+                words(command).into_iter().take_while(|word| !matches!(&**word, "|" | ">" | "<")).collect();
             if words.len() < 3 || words.iter().any(|word| word.ends_with("...]") || word.starts_with("[OPTIONS]")) {
                 continue; // prose, or the usage line
             }
-            let words: Vec<&str> = words.iter().map(|word| if word == "URL" { "http://h:9200" } else { word }).collect();
+            let words: Vec<&str> =
+                words.iter().map(|word| if word == "URL" { "http://h:9200" } else { word }).collect();
             loghaul::cli::Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}\n{error}"));
             examples += 1;
         }

@@ -19,8 +19,8 @@ const ALIKE: [&str; 6] = [
 
 /// Writes in pieces of 1 to 3,000 bytes, the first five of one byte each with pauses: whatever looks at the beginning
 /// gets it in the smallest pieces.
-fn in_odd_sizes(bytes: &[u8]) -> impl FnOnce(std::process::ChildStdin) + Send {
-    |mut stdin| {
+fn in_odd_sizes(bytes: &[u8]) -> impl FnOnce(std::process::ChildStdin) + Send + use<'_> {
+    move |mut stdin| {
         let mut random = fastrand::Rng::with_seed(7);
         let mut rest = bytes;
         for n in 0.. {
@@ -43,7 +43,8 @@ fn memory_min(folder: &Folder, arguments: &[&str]) -> String {
     let words: Vec<&str> = ran.stderr.split_whitespace().collect();
     let least = words.windows(2).find_map(|pair| {
         let unit = pair[1].trim_matches(|c: char| !c.is_alphabetic());
-        (pair[0].parse::<u64>().is_ok_and(|number| number > 1) && unit.ends_with("iB")).then(|| pair[0].to_owned() + unit)
+        (pair[0].parse::<u64>().is_ok_and(|number| number > 1) && unit.ends_with("iB"))
+            .then(|| pair[0].to_owned() + unit)
     });
     least.unwrap_or_else(|| panic!("a refused --memory should say how much is needed: {}", ran.told()))
 }
@@ -134,10 +135,11 @@ fn one_large_file_on_all_cores() {
     let many = folder.parse(&[&["access.log", "--threads", "8"], &ALIKE[..]].concat());
     assert_same(&many, &one);
     assert_eq!(one.stdout.iter().filter(|byte| **byte == b'\n').count() as u64, summary.good);
-    folder.run(&["load", "access.log", "--to", "null:", "--json"]).ends_with(0).report().has(&format!(
-        "lines_read {}, indexed {}, bytes_read {}",
-        summary.lines, summary.good, summary.bytes
-    ));
+    folder
+        .run(&["load", "access.log", "--to", "null:", "--json"])
+        .ends_with(0)
+        .report()
+        .has(&format!("lines_read {}, indexed {}, bytes_read {}", summary.lines, summary.good, summary.bytes));
 }
 
 /// The same ids, too: whatever is loaded after the first is there already.
@@ -188,7 +190,10 @@ fn a_file_that_was_packed_since_is_the_same() {
     folder.write_settled("logs/access.log", &log);
     let index = node.name("%Y-%m");
     let load = |source: &str| {
-        folder.run(&["load", source, "--to", &node.url, "--index", &index, "--no-ledger", "--json"]).ends_with(0).report()
+        folder
+            .run(&["load", source, "--to", &node.url, "--index", &index, "--no-ledger", "--json"])
+            .ends_with(0)
+            .report()
     };
     load("logs/access.log").has("lines_read 500, indexed 500, duplicate 0");
     folder.write("logs/access.log.gz", logs::gzip(log.as_bytes(), 1));

@@ -116,7 +116,10 @@ fn a_folder_within_itself() {
 fn what_is_no_access_log_is_skipped_in_a_directory() {
     let folder = Folder::new();
     folder.write_settled("logs/access.log", logs::lines(10));
-    folder.write_settled("logs/error.log", "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 1] AH00035: x\n".repeat(9));
+    folder.write_settled(
+        "logs/error.log",
+        "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 1] AH00035: x\n".repeat(9),
+    );
     folder.write_settled("logs/data.json", "{\"a\":1}\n{\"a\":2}\n");
     folder.write_settled("logs/app.bin", (0..=255).cycle().take(4_000).collect::<Vec<u8>>());
     folder.write_settled("logs/empty.log", "");
@@ -150,7 +153,9 @@ fn a_directory_without_logs_is_a_warning() {
 fn odd_file_names() {
     use std::os::unix::ffi::OsStrExt;
     let folder = Folder::new();
-    for (n, name) in [&b"caf\xe9.log"[..], b"a b.log", b"-.log", b"new\nline.log", b"\x1b[31mred.log", b"*.log"].iter().enumerate() {
+    for (n, name) in
+        [&b"caf\xe9.log"[..], b"a b.log", b"-.log", b"new\nline.log", b"\x1b[31mred.log", b"*.log"].iter().enumerate()
+    {
         let path = folder.path().join("logs").join(std::ffi::OsStr::from_bytes(name));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, logs::line(n) + "\n" + &logs::line(n)).unwrap();
@@ -158,7 +163,11 @@ fn odd_file_names() {
     let report = folder.run(&["load", "logs", "--to", "null:", "--json", "--take-last-line"]).ends_with(0).report();
     report.has("lines_read 12, indexed 12");
     let ran = folder.run(&["load", "logs", "--to", "null:"]);
-    assert!(!ran.stdout.contains(&0x1b) && !ran.stderr.contains('\x1b'), "an escape reached the terminal: {}", ran.told());
+    assert!(
+        !ran.stdout.contains(&0x1b) && !ran.stderr.contains('\x1b'),
+        "an escape reached the terminal: {}",
+        ran.told()
+    );
     let documents = folder.parse(&["logs", "--take-last-line", "--with", "source"]).ends_with(0).documents();
     assert_eq!(documents.len(), 12);
 }

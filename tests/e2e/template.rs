@@ -70,12 +70,16 @@ fn load_puts_the_template_where_none_is() {
     assert_mapping(&node, &index);
 
     // What the mapping is for: large sums, and clients by address although some are host names.
-    let networks = json!({"ip_range": {"field": "clientip.ip", "ranges": [{"mask": "192.0.2.0/24"}, {"mask": "2001:db8::/32"}]}});
+    let networks =
+        json!({"ip_range": {"field": "clientip.ip", "ranges": [{"mask": "192.0.2.0/24"}, {"mask": "2001:db8::/32"}]}});
     let found = node.aggregate(&index, &json!({"bytes": {"sum": {"field": "bytes"}}, "networks": networks}));
     assert_eq!(found["aggregations"]["bytes"]["value"].as_f64(), Some(9_876_543_211.0));
     let buckets = found["aggregations"]["networks"]["buckets"].as_array().expect("buckets");
     assert!(buckets.iter().all(|bucket| bucket["doc_count"] == 1), "{buckets:#?}");
-    assert_eq!(node.counts_by(&index, "agent"), [("-", 2), ("a", 1), ("curl/8.5.0", 1)].map(|(k, n)| (k.into(), n)).into());
+    assert_eq!(
+        node.counts_by(&index, "agent"),
+        [("-", 2), ("a", 1), ("curl/8.5.0", 1)].map(|(k, n)| (k.into(), n)).into()
+    );
 }
 
 /// A template that somebody else made is theirs: found, used, and left as it is.

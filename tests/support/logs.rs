@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-pub use loghaul_testdata::{Format, Generator, Options, Summary, Zone};
+pub use loghaul_testdata::{Format, Generator, Options, Summary};
 
 /// A log and what is in it.
 pub fn generate(options: Options) -> (Vec<u8>, Summary) {
