@@ -12,12 +12,12 @@ use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
 use crate::pipeline::parse::Format;
-use crate::pipeline::report::Report;
 use crate::pipeline::report::collect::Progress as Step;
 use crate::pipeline::report::json::{self, FilesSpool};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
+use crate::pipeline::report::{Ended, Report};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
 use crate::pipeline::stop::Stop;
@@ -72,11 +72,8 @@ impl Haul<'_> {
     /// What is wrong before the first byte is read. Whatever comes later is in the report.
     pub fn run(&self, sink: &Sink<'_>, stop: &Arc<Stop>, progress: &Progress) -> Result<Report> {
         let options = self.options()?;
-        let filter = Filter::new(
-            &self.sources.include,
-            &self.sources.exclude,
-            self.sources.newer_than.map(system_time),
-        )?;
+        let filter =
+            Filter::new(&self.sources.include, &self.sources.exclude, self.sources.newer_than.map(system_time))?;
         let malformed_file =
             self.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
         let spool = match self.report.form {
@@ -119,7 +116,7 @@ impl Haul<'_> {
             with_timestamp: documents.with.timestamp,
             fields: documents.fields.clone(),
             log_type: documents.log_type.clone(),
-            ingestion_timestamp: documents.ingestion_timestamp.to_string(),
+            ingestion_timestamp: milliseconds(documents.ingestion_timestamp),
             since: documents.since.map(ceiling_seconds),
             until: documents.until.map(ceiling_seconds),
             keep_malformed: self.report.malformed.is_some(),
@@ -142,8 +139,7 @@ impl Haul<'_> {
             },
             plan,
             parsers: threads,
-            // Unpacking is what readers spend their time with, and it is more work than parsing.
-            readers: threads,
+            readers: self.memory.readers as usize,
             chunk_bytes: usize::try_from(self.memory.chunk_bytes).unwrap_or(usize::MAX),
             tickets_bytes: usize::try_from(self.memory.tickets_bytes).unwrap_or(usize::MAX),
             panic_in: None,
@@ -156,6 +152,8 @@ impl Haul<'_> {
         let text = match self.report.form {
             Form::Json => None,
             Form::Text if self.report.quiet && code == 0 => return code,
+            // Whoever closed our output has seen enough: `loghaul parse access.log | head`.
+            Form::Text if report.ended == Ended::OutputClosed => return code,
             Form::Text => Some(summary::summary(report, context)),
         };
         let mut out: Box<dyn Write> = match self.report.stream {
@@ -181,6 +179,11 @@ impl Haul<'_> {
 /// Event times are whole seconds: one is at or after a time with a fraction if it is so of the next whole second.
 fn ceiling_seconds(time: jiff::Timestamp) -> i64 {
     time.as_second() + i64::from(time.subsec_nanosecond() > 0)
+}
+
+/// OpenSearch's dates have milliseconds.
+fn milliseconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {

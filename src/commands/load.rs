@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::opensearch::{self, Address, Auth, Client, Compression, Secret, TemplateMatch};
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
-use crate::pipeline::sink::destination::{self, Destination};
+use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
 use crate::{cli, pipeline::serialize::IndexPattern};
@@ -22,7 +22,7 @@ use crate::{cli, pipeline::serialize::IndexPattern};
 pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let config = config::load(args, &Surroundings::of_this_process())?;
     let stop = haul::begin()?;
-    let progress = Arc::new(Progress::new(config.report.progress, None));
+    let progress = Arc::new(Progress::new(config.report.progress, config.sources.stored_bytes()));
     let haul = Haul {
         sources: &config.sources,
         documents: &config.documents,
@@ -43,9 +43,16 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             client.info()?;
             notes.extend(prepare(&client, &config.writing)?);
             let told = Arc::clone(&progress);
-            let notify = move |notice: destination::Notice| told.message(&notice.to_string());
+            let notify = move |notice: Notice| {
+                match &notice {
+                    Notice::Paused(_) => told.waiting(Some("paused")),
+                    Notice::Resumed(_) => told.waiting(None),
+                    Notice::MayDouble | Notice::Uncompressed => {}
+                }
+                told.message(&notice.to_string());
+            };
             let destination = Destination::new(&client, &options(&config), &stop, notify);
-            Sink::OpenSearch { destination, writers: config.memory.writers_max.max(1) as usize }
+            Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };
     let mut report = haul.run(&sink, &stop, &progress)?;
@@ -119,7 +126,14 @@ fn options(config: &LoadConfig) -> destination::Options {
             body_bytes_max: usize::try_from(config.memory.body_bytes).unwrap_or(usize::MAX),
             documents_per_second_max: writing.docs_per_second_max.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
-        limits: Limits { give_up_after: writing.give_up_after, ..Limits::default() },
+        limits: Limits {
+            give_up_after: writing.give_up_after,
+            // Whoever asks for more patience should not run out of tries first.
+            tries_max: Limits::default()
+                .tries_max
+                .max(u32::try_from(writing.give_up_after.as_secs() / 2).unwrap_or(u32::MAX)),
+            ..Limits::default()
+        },
         pipeline: writing.pipeline.clone(),
         require_alias: false,
         with_ids: writing.id != cli::Id::None,

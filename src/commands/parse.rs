@@ -25,7 +25,7 @@ pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
         memory: &config.memory,
         report: &config.report,
     };
-    let progress = Progress::new(config.report.progress, None);
+    let progress = Progress::new(config.report.progress, config.sources.stored_bytes());
     let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &stop, &progress)?;
     Ok(haul.tell(
         &mut report,

@@ -468,7 +468,7 @@ mod tests {
             let length = random.usize(..200);
             let newline_every = random.usize(1..40);
             let input: Vec<u8> = (0..length)
-                .map(|_| if random.usize(..newline_every) == 0 { b'\n' } else { random.u8(b'a'..b'z') })
+                .map(|_| if random.usize(..newline_every) == 0 { b'\n' } else { random.u8(b'a'..=b'z') })
                 .collect();
             let (chunk, max, take) = (random.usize(1..64), random.usize(1..48), random.bool());
             let reads: Vec<usize> = (0..8).map(|_| random.usize(1..40)).collect();

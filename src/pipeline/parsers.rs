@@ -58,7 +58,7 @@ impl Parsers<'_> {
         match lines {
             Lines::Mapped(map, range) => {
                 worker.fill(self.plan, &file.facts, &map.bytes()[range.clone()], offset, &mut block);
-                map.give_back(range);
+                map.give_back(&range);
             }
             Lines::Owned(bytes) => {
                 worker.fill(self.plan, &file.facts, &bytes, offset, &mut block);

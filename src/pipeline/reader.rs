@@ -153,10 +153,16 @@ impl<I> Cutting<'_, I> {
         loop {
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
             let lines = match cutter.cut(map.bytes(), self.readers.sizes.chunk_bytes()) {
-                Cut::Lines(range) => Lines::Mapped(Arc::clone(map), range),
+                Cut::Lines(range) => {
+                    map.take(&range);
+                    Lines::Mapped(Arc::clone(map), range)
+                }
                 Cut::TooLong { line_bytes, covers, head } => Lines::TooLong { line_bytes, covers, head },
                 Cut::More => {
-                    map.give_back(cutter.at()..cutter.looked_at());
+                    // A line over the limit: what was searched is not needed again, but for its start.
+                    let searched = cutter.at()..cutter.looked_at();
+                    map.take(&searched);
+                    map.give_back(&searched);
                     continue;
                 }
                 Cut::End { unfinished } => return Ok(self.end(unfinished)),

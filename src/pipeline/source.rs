@@ -161,7 +161,7 @@ fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<
     let counted = Counted { input: patient, bytes: Arc::clone(&stored_bytes_read) };
     let peeked = decode::peek(counted, || stop.is_raised())?;
     let encoding = decode::encoding(peeked.start());
-    let stored_bytes = metadata.file_type().is_file().then(|| metadata.len());
+    let stored_bytes = metadata.file_type().is_file().then_some(metadata.len());
     let input = Input::Stream(decode::decoder(encoding, peeked)?);
     Ok(Opened { input, encoding, stored_bytes, stored_bytes_read, end_is_certain: true })
 }
