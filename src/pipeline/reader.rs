@@ -98,7 +98,8 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
             head::Content::Other { why } => return outlets.not_opened(source, FileStatus::Skipped { why }),
         };
         let identity = head.identity(&self.options.namespace, source);
-        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
+        let called = source.source_name.clone().unwrap_or_else(|| source.uri());
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None);
         let file = Arc::new(OpenFile { id, facts });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),
@@ -134,6 +135,8 @@ fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
         (Place::File(_), io::ErrorKind::NotFound) if !source.named => {
             FileStatus::Gone { why: "it was there when its directory was listed".to_owned() }
         }
+        // Cut or corrupt before its first byte could be unpacked.
+        (_, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => FileStatus::Damaged { offset: 0, why },
         _ => FileStatus::Failed { why },
     }
 }

@@ -174,6 +174,9 @@ fn a_cut_gzip() {
 fn corrupt_archives() {
     let folder = Folder::new();
     let (log, _) = logs::usual(20_000, 62);
+    let flags = ["--ingestion-timestamp", "2024-06-01T00:00:00Z"];
+    folder.write_settled("whole.log", &log);
+    let expected = folder.parse(&[&["whole.log"], &flags[..]].concat());
     let first_frame = logs::zstd(&log[..log.len() / 3], 1).len();
     let (zstd, gzip) = (logs::zstd(&log, 3), logs::gzip(&log, 3));
     let overwritten = |bytes: &[u8], at: usize| {
@@ -193,11 +196,15 @@ fn corrupt_archives() {
         told.ends_with(1).tells(&[name, "damaged"]);
         let report = json.ends_with(1).report();
         assert_eq!(report.file(name)["status"], "damaged", "{name}");
-        let (read, offset) = (report.count("lines_read"), report.count("bytes_read") as usize);
-        assert!(read > 6_000, "{name}: only {read} lines, and the first third is intact");
-        assert_eq!(report.file(name)["damaged_at"], offset, "{name}");
-        let lines = log[..offset].iter().filter(|byte| **byte == b'\n').count() as u64;
-        assert_eq!((read, log[offset - 1]), (lines, b'\n'), "{name}: whole lines of the log");
+        assert_eq!(report.file(name)["damaged_at"], report.count("bytes_read"), "{name}");
+        // What was overwritten may unpack to anything for a while, before it is noticed; what comes before may not.
+        let documents = folder.parse(&[&[name], &flags[..]].concat());
+        let (got, want) = (documents.lines(), expected.lines());
+        let alike = std::iter::zip(&got, &want).take_while(|(got, want)| got == want).count();
+        assert!(alike > 6_000, "{name}: only {alike} documents, and the first third is intact");
+        if name.starts_with("followed") || name.starts_with("cut") {
+            assert_eq!(alike, got.len(), "{name}: lines of the log and nothing else");
+        }
     }
 }
 

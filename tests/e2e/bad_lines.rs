@@ -81,7 +81,6 @@ fn lines_over_the_limit_are_malformed_and_skipped() {
     for (name, bytes) in [
         ("mapped.log", text.clone().into_bytes()),
         ("packed.gz", logs::gzip(text.as_bytes(), 2)),
-        ("crlf.log", text.replace('\n', "\r\n").into_bytes()),
     ] {
         folder.write_settled(name, &bytes);
         let flags = ["--max-line-bytes", "10000", "--malformed", "bad.ndjson", "--max-malformed", "50%", "--json"];

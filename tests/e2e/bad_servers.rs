@@ -59,8 +59,9 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn tls_where_there_is_none() {
+    // It takes our greeting for a bad request, and goes.
     let server = FixedServer::start("200 OK", "text/html", "");
-    assert_refused(&server.url.replace("http:", "https:"), 1, &["http://"]);
+    assert_refused(&server.url.replace("http:", "https:"), 1, &["write http://"]);
 }
 
 #[test]
@@ -118,4 +119,13 @@ fn the_wrong_path_of_a_right_server() {
     assert_eq!(node.count(&node.name("*")), 0);
     // A slash at the end is no path.
     load(&folder, &format!("{}/", node.url), &["--index", &node.name("%Y")]).ends_with(0);
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn tls_where_opensearch_has_none() {
+    let node = Node::shared("no-tls");
+    if node.url.starts_with("http://") {
+        assert_refused(&node.url.replace("http:", "https:"), 1, &["write http://"]);
+    }
 }

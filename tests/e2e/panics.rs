@@ -29,6 +29,7 @@ enum To {
 fn options(documents_only: bool, chunk_bytes: usize, panic_in: Option<Stage>) -> Options {
     let plan = serialize::Options {
         documents_only,
+        log_type: "apache".to_owned(),
         ingestion_timestamp: "2024-06-01T00:00:00Z".to_owned(),
         ..serialize::Options::default()
     };
@@ -64,7 +65,7 @@ fn haul(log: &Path, to: To, options: Options) -> Report {
                 client = Client::new(opensearch::Options::new(vec![address])).expect("a client");
                 let destination =
                     destination::Destination::new(&client, &destination::Options::default(), &stop, |_| ());
-                Sink::OpenSearch { destination, writers: 2 }
+                Sink::OpenSearch { destination: Box::new(destination), writers: 2 }
             }
         };
         let report = run(std::iter::once(source), &sink, &options, &stop, Report::new(0.1, None), None, |_| Ok(()));
