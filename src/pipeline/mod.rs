@@ -16,10 +16,12 @@ pub mod decode; // gzip and zstd by their first bytes
 pub mod head; // the first bytes: identity and format
 mod map; // the mapped file; all unsafe of reading is there
 pub mod parse; // a line -> Record: fields borrowed from the chunk
-pub mod report;
+pub mod report; // Receipts add up: the law
 pub mod serialize; // a chunk's Records -> Block: documents and where they came from
 pub mod sink; // Blocks go out, Receipts come back
-pub mod source; // Source (what is asked for) -> Input: mapped or streamed // Receipts add up: the law
+pub mod skip; // to the place where an earlier run ended
+pub mod source; // Source (what is asked for) -> Input: mapped or streamed
+pub mod tail; // the bytes before a place, by which a later run knows it again
 
 pub mod memory; // how large chunks and tickets are
 pub mod parcel; // a Block on its way, with what its Receipt needs

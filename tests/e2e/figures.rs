@@ -36,15 +36,16 @@ fn a_generated_log_by_its_figures_and_again() {
     folder.write_settled("access.log", &log);
     let index = node.name("%Y-%m");
     let load = ["load", "access.log", "--to", &node.url, "--index", &index, "--no-ledger", "--json"];
+    let load = [&load[..], &["--max-malformed", "100%"]].concat();
 
-    let first = folder.run(&load).ends_with(if summary.malformed * 10 > summary.lines { 3 } else { 0 }).report();
+    let first = folder.run(&load).ends_with(0).report();
     first.has(&format!(
         "lines_read {}, indexed {}, duplicate 0, rejected 0, malformed {}, blank {}, bytes_read {}",
         summary.lines, summary.good, summary.malformed, summary.blank, summary.bytes
     ));
     assert_figures(&node, &node.name("*"), &summary);
 
-    let again = folder.run(&load).report();
+    let again = folder.run(&load).ends_with(0).report();
     again.has(&format!(
         "lines_read {}, indexed 0, duplicate {}, rejected 0, malformed {}, blank {}",
         summary.lines, summary.good, summary.malformed, summary.blank
@@ -118,7 +119,8 @@ fn the_sample_log_by_its_figures_and_again() {
     assert_eq!(found["clients"]["value"], 2_375);
     assert_eq!(found["from"]["value_as_string"], "2020-12-19T12:57:26Z");
     assert_eq!(found["to"]["value_as_string"], "2021-01-22T14:26:09Z");
-    assert_eq!(found["quoted"]["doc_count"], 0);
+    // Some clients put quotes into their own names, which httpd escapes; those are part of the value.
+    assert_eq!(found["quoted"]["doc_count"], 21, "the log's own quotes are not part of any value");
     let responses = [
         ("200", 90_478),
         ("404", 5_627),

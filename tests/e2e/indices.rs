@@ -14,11 +14,11 @@ fn line(time: &str) -> String {
 /// Two lines of each side of a year's end, as two zones wrote them.
 fn year_s_end() -> String {
     [
-        line("31/Dec/2020:23:59:59 +0000"), // Thursday, 2020-W53
-        line("01/Jan/2021:00:00:00 +0000"), // Friday, still 2020-W53
+        line("31/Dec/2020:23:59:59 +0000"),
+        line("01/Jan/2021:00:00:00 +0000"),
         line("01/Jan/2021:00:30:00 +0100"), // 2020-12-31 23:30 UTC
         line("31/Dec/2020:23:30:00 -0100"), // 2021-01-01 00:30 UTC
-        line("04/Jan/2021:00:00:00 +0000"), // Monday, 2021-W01
+        line("04/Jan/2021:00:00:00 +0000"),
         line("29/Feb/2020:12:00:00 +0000"),
     ]
     .concat()
@@ -30,10 +30,9 @@ fn index_names_are_of_event_time_in_utc() {
     let node = Node::shared("year");
     let folder = Folder::new();
     folder.write_settled("access.log", year_s_end());
-    let cases: [(&str, &[(&str, u64)]); 6] = [
+    let cases: [(&str, &[(&str, u64)]); 5] = [
         ("m-%Y-%m", &[("m-2020-02", 1), ("m-2020-12", 2), ("m-2021-01", 3)]),
         ("d-%Y.%m.%d", &[("d-2020.02.29", 1), ("d-2020.12.31", 2), ("d-2021.01.01", 2), ("d-2021.01.04", 1)]),
-        ("w-%G-w%V", &[("w-2020-w09", 1), ("w-2020-w53", 4), ("w-2021-w01", 1)]),
         ("j-%Y-%j", &[("j-2020-060", 1), ("j-2020-366", 2), ("j-2021-001", 2), ("j-2021-004", 1)]),
         (
             "h-%Y-%m-%d-%H",
@@ -57,7 +56,7 @@ fn index_names_are_of_event_time_in_utc() {
 fn index_patterns_that_do_not_go() {
     let folder = Folder::new();
     for (index, says) in [
-        ("Web-%Y", "lower case"),
+        ("Web-%Y", "case"),
         ("web-%q", "%"),
         ("web/%Y", "--index"),
         ("_web", "--index"),

@@ -29,8 +29,7 @@ enum To {
 fn options(documents_only: bool, chunk_bytes: usize, panic_in: Option<Stage>) -> Options {
     let plan = serialize::Options {
         documents_only,
-        log_type: "apache".to_owned(),
-        ingestion_timestamp: "2024-06-01T00:00:00Z".to_owned(),
+        ingestion_timestamp: "2024-06-01T00:00:00.000Z".to_owned(),
         ..serialize::Options::default()
     };
     Options {
@@ -106,7 +105,7 @@ fn any_size_of_chunks_gives_the_same_documents() {
     let (log, summary) = logs::odd(3_000, 92);
     let settled = folder.write_settled("access.log", &log);
     let packed = folder.write("packed.gz", logs::gzip(&log, 3));
-    let flags = ["--ingestion-timestamp", "2024-06-01T00:00:00Z"];
+    let flags = ["--ingestion-timestamp", "2024-06-01T00:00:00.000Z"];
     let expected = folder.parse(&[&["access.log"], &flags[..]].concat());
     let documents = folder.path().join("documents");
     for chunk_bytes in [1, 100, 4_099, 1 << 20] {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::coverage::{Coverage, PrefixCounts};
+use super::coverage::{Coverage, Mark};
 use super::event::{Close, Event, Opening};
 use super::lines_file::LinesFile;
 use super::progress::Counters;
@@ -23,18 +23,26 @@ use crate::pipeline::stop::{Reason, Stop};
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// A file's watermark moved.
-    Watermark {
-        /// The file.
-        file: &'a OpenFile,
-        /// Its lines up to here are settled.
-        watermark: u64,
-        /// What became of them.
-        counts: &'a PrefixCounts,
-    },
-    /// A file is done with, well or not. Files that were never opened come here, too.
-    Done(&'a FileReport),
+    Watermark(FileProgress<'a>),
+    /// A file is done with, well or not.
+    Done(FileProgress<'a>),
+    /// A source that was never read is done with: left out, or not to be opened.
+    NotOpened(&'a FileReport),
     /// Some time has passed: a good moment to tell how it goes.
     Tick(Counters),
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug)]
+pub struct FileProgress<'a> {
+    /// The file.
+    pub file: &'a OpenFile,
+    /// All lines before this place are settled.
+    pub watermark: &'a Mark,
+    /// The same without a half last line: where a later run goes on if the file has grown.
+    pub whole_lines: &'a Mark,
+    /// What this run made of it so far, lines beyond the watermark included.
+    pub report: &'a FileReport,
 }
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
@@ -57,6 +65,13 @@ struct Open {
     coverage: Coverage,
     close: Option<Close>,
     stored_bytes_read: Arc<AtomicU64>,
+}
+
+impl Open {
+    fn progress(&self) -> FileProgress<'_> {
+        let (watermark, whole_lines) = (self.coverage.watermark(), self.coverage.whole_lines());
+        FileProgress { file: &self.file, watermark, whole_lines, report: &self.report }
+    }
 }
 
 impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
@@ -90,15 +105,19 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Named => self.report.sources.named += 1,
-            Event::NotOpened(file) => self.done(*file)?,
+            Event::NotOpened(file) => {
+                let told = (self.on_progress)(Progress::NotOpened(&file));
+                self.report.add_file(*file);
+                told?;
+            }
             Event::Opened(opening) => self.opened(opening),
-            Event::Read { file, range, lines } => {
+            Event::Read { file, range, lines, end } => {
                 let open = self.open.get_mut(&file).expect("a file is opened before it is read");
                 open.report.counts.lines_read += lines;
                 open.report.counts.bytes_read += range.end - range.start;
-                open.coverage.read(range, lines);
+                open.coverage.read(range, lines, end);
             }
-            Event::Settled(receipt) => self.settled(&receipt)?,
+            Event::Settled(receipt) => self.settled(*receipt)?,
             Event::Closed(close) => {
                 let id = close.file;
                 self.open.get_mut(&id).expect("a file is opened before it is closed").close = Some(close);
@@ -111,19 +130,28 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn opened(&mut self, Opening { file, notes, stored_bytes_read, .. }: Opening) {
         let mut report = FileReport::new(&file.facts.uri);
         report.notes = notes;
-        let coverage = Coverage::default();
+        let coverage = match &file.start {
+            Some(start) => {
+                report.resumed_at = start.mark.offset;
+                report.notes.extend(start.notes.iter().cloned());
+                Coverage::from(start.mark)
+            }
+            None => Coverage::default(),
+        };
         self.open.insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read });
     }
 
-    fn settled(&mut self, receipt: &Receipt) -> Result<()> {
-        if let Some(malformed_file) = &mut self.malformed_file {
+    fn settled(&mut self, mut receipt: Receipt) -> Result<()> {
+        if let Some(malformed_file) = &self.malformed_file {
             malformed_file.write(&receipt.malformed_ndjson)?;
         }
         let open = self.open.get_mut(&receipt.file).expect("a file is opened before it is settled");
-        open.report.counts.add_receipt(receipt);
-        if open.coverage.settle(receipt) {
-            let (watermark, counts) = (open.coverage.watermark(), open.coverage.prefix());
-            (self.on_progress)(Progress::Watermark { file: &open.file, watermark, counts })?;
+        if open.file.start.as_ref().is_some_and(|start| start.confirms) {
+            receipt.outcomes.confirm_duplicates();
+        }
+        open.report.counts.add_receipt(&receipt);
+        if open.coverage.settle(&receipt) {
+            (self.on_progress)(Progress::Watermark(open.progress()))?;
         }
         self.done_if_complete(receipt.file)
     }
@@ -132,29 +160,28 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         let open = &self.open[&id];
         match &open.close {
             Some(close) if open.coverage.is_complete(close.end) => {
-                let open = self.open.remove(&id).expect("looked at just now");
-                let report = self.finished(open);
-                self.done(report)
+                let mut open = self.open.remove(&id).expect("looked at just now");
+                self.finish_file(&mut open);
+                self.done(open)
             }
             _ => Ok(()),
         }
     }
 
-    /// A file's report once nothing more can come.
-    fn finished(&mut self, open: Open) -> FileReport {
+    /// Ends a file's report once nothing more can come.
+    fn finish_file(&mut self, open: &mut Open) {
         self.stored_bytes_done += open.stored_bytes_read.load(Ordering::Relaxed);
-        let mut report = open.report;
+        let report = &mut open.report;
         report.format = Some(FormatUsed { name: open.file.facts.format().as_str(), guessed: open.file.facts.guessed });
-        if let Some(close) = open.close {
+        if let Some(close) = open.close.take() {
             report.status = close.status;
             report.unfinished = close.unfinished;
         }
-        report
     }
 
-    fn done(&mut self, report: FileReport) -> Result<()> {
-        let told = (self.on_progress)(Progress::Done(&report));
-        self.report.add_file(report);
+    fn done(&mut self, open: Open) -> Result<()> {
+        let told = (self.on_progress)(Progress::Done(open.progress()));
+        self.report.add_file(open.report);
         told
     }
 
@@ -184,16 +211,15 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         let mut left: Vec<FileId> = self.open.keys().copied().collect();
         left.sort_unstable();
         for id in left {
-            let open = self.open.remove(&id).expect("listed just now");
-            let unsettled = open.coverage.unsettled_lines();
-            let mut report = self.finished(open);
+            let mut open = self.open.remove(&id).expect("listed just now");
+            self.finish_file(&mut open);
             if stopped {
-                report.counts.unsettled = unsettled;
-                if report.status == FileStatus::Loaded {
-                    report.status = FileStatus::Stopped;
-                }
+                open.report.counts.unsettled = open.coverage.unsettled_lines();
             }
-            if let Err(error) = self.done(report) {
+            if open.report.status == FileStatus::Loaded {
+                open.report.status = FileStatus::Stopped; // not all of its lines have their receipt
+            }
+            if let Err(error) = self.done(open) {
                 self.report.note(error.to_string());
             }
         }

@@ -215,7 +215,9 @@ pub struct FileReport {
     pub status: FileStatus,
     /// How it was read. None if nothing was.
     pub format: Option<FormatUsed>,
-    /// Its lines.
+    /// Where this run began to read it, in decompressed bytes: what comes before was loaded by an earlier run.
+    pub resumed_at: u64,
+    /// The lines that this run read.
     pub counts: Counts,
     /// A half last line that was left, if there was one.
     pub unfinished: Option<UnfinishedLine>,
@@ -230,6 +232,7 @@ impl FileReport {
             uri: uri.into(),
             status: FileStatus::Stopped,
             format: None,
+            resumed_at: 0,
             counts: Counts::default(),
             unfinished: None,
             notes: Vec::new(),
