@@ -68,12 +68,19 @@ impl<'a> Body<'a> {
 #[derive(Default)]
 pub struct Scratch {
     compressed: Vec<u8>,
+    /// Bytes of the last body that was sent, as it travelled.
+    pub(super) travelled: usize,
 }
 
 impl Scratch {
     /// Bytes held.
     pub fn capacity(&self) -> usize {
         self.compressed.capacity()
+    }
+
+    /// Bytes of the last body that was sent, as it travelled: compressed if it was.
+    pub fn travelled(&self) -> usize {
+        self.travelled
     }
 
     /// Compresses `body`; the result lives until the next call. Both at their fastest level: logs shrink eightfold
@@ -98,6 +105,7 @@ impl Scratch {
                 encoder.finish()?;
             }
         }
+        self.travelled = self.compressed.len();
         Ok(&self.compressed)
     }
 }

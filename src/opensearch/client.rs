@@ -181,6 +181,7 @@ impl Client {
         self.with_a_host(|host| {
             let compression = if how.plain { Compression::None } else { host.compression };
             let packed;
+            scratch.travelled = body.bytes();
             let (body, content_encoding) = match compression.content_encoding() {
                 None => (body, None),
                 Some(encoding) => {

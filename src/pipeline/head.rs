@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use memchr::memchr;
+use rapidhash::v3::rapidhash_v3;
 
 use crate::pipeline::parse::{self, Format, Kind};
 use crate::pipeline::serialize;
@@ -95,6 +96,13 @@ impl Head {
             Kind::Unknown => vec!["no access-log line among its first lines".to_owned()],
             kind => vec![format!("looks like {kind}")],
         }
+    }
+
+    /// The hash of the first complete line with something in it, by which a renamed source is known again. Of a line
+    /// longer than the head only its start counts.
+    pub fn first_line(&self) -> Option<u64> {
+        let line = first_line(&self.looked_at)?;
+        (line.ended || self.looked_at.len() == HEAD_BYTES).then(|| rapidhash_v3(line.bytes))
     }
 
     /// What names the source's lines, so that they keep their ids wherever and whenever they are loaded again.

@@ -10,6 +10,7 @@
 //! here costs speed, not truth.
 
 use super::format::Format;
+use super::grammar::is_token_byte;
 use super::lanes::Lanes;
 use super::record::{Dirty, Record, Request, Span};
 use super::timestamp::{Days, TIME_BYTES};
@@ -61,7 +62,10 @@ pub(super) fn parse<'c, L: Lanes>(
     let time = Span::new(bracket + 1, bracket + 1 + TIME_BYTES);
 
     let verb_start = bracket + TIME_BYTES + 4;
-    let verb_bytes = verb_bytes(eight(text, verb_start)?)?;
+    let verb_bytes = match short_verb(eight(text, verb_start)?) {
+        Some(bytes) => bytes,
+        None => other_verb(text, verb_start)?,
+    };
     let verb = Span::new(verb_start, verb_start + verb_bytes);
 
     let target_start = verb_start + verb_bytes + 1;
@@ -255,7 +259,7 @@ fn matches(word: u64, least: [u8; 8], span: [u8; 8]) -> bool {
 
 /// The length of a verb of one to seven letters A-Z at the start of `word`, a space behind it.
 #[inline(always)]
-fn verb_bytes(word: u64) -> Option<usize> {
+fn short_verb(word: u64) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
     let blanked = word ^ (ONES * b' ' as u64);
@@ -266,6 +270,14 @@ fn verb_bytes(word: u64) -> Option<usize> {
     let beyond_z = word.wrapping_add(ONES * (0x7f - b'Z' as u64));
     let letters = reach_a & !beyond_z & !word;
     (space != 0 && before != 0 && letters & before == before).then_some(space.trailing_zeros() as usize / 8)
+}
+
+/// The length of any other method of up to 16 bytes, a space behind it: `PROPFIND`, `M-SEARCH`, `get`.
+#[cold]
+#[inline(never)]
+fn other_verb(text: &[u8], at: usize) -> Option<usize> {
+    let bytes = text.get(at..)?.iter().take(17).position(|byte| !is_token_byte(byte))?;
+    (bytes > 0 && text[at + bytes] == b' ').then_some(bytes)
 }
 
 /// A number as JSON has it, or `-`, with at most 15 digits, and where it ends. What stands there is not looked at.

@@ -7,7 +7,6 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::pace::has_failed;
 use crate::pipeline::stop::Stop;
 
 /// Between two probes of all writers together.
@@ -70,7 +69,7 @@ impl Breaker {
             let wait = {
                 let mut state = self.lock();
                 let Some(open) = &mut state.open else {
-                    return if has_failed(stop) { Permit::Stopped } else { Permit::Send };
+                    return if stop.gives_up() { Permit::Stopped } else { Permit::Send };
                 };
                 // While it is open an interrupted run has nothing that it could finish.
                 if stop.is_raised() {

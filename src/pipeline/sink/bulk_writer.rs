@@ -18,7 +18,7 @@ use super::answer::{self, Item, Items, Reading};
 use super::batch::{Batch, Selection};
 use super::breaker::Permit;
 use super::destination::{Destination, Notice, count};
-use super::pace::{self, Turn};
+use super::pace::Turn;
 use super::retry::{self, Attempt, Backoff, Came, Decision, Fate};
 use crate::error::Error;
 use crate::opensearch::{BulkHow, Client, Fault, Refusal, Scratch};
@@ -142,7 +142,7 @@ impl<'d> BulkWriter<'d> {
         let to = self.to;
         let mut job = self.cut_to_size(batch, job, jobs);
         let count_of_documents = job.documents.documents();
-        if to.stop.is_raised() && (job.sent > 0 || pace::has_failed(to.stop)) {
+        if to.stop.is_raised() && (job.sent > 0 || to.stop.gives_up()) {
             return Next::End;
         }
         to.pace.wait_for_documents(count_of_documents, to.stop);
@@ -267,14 +267,16 @@ impl<'d> BulkWriter<'d> {
         let documents = job.documents.documents();
         count(&to.stats.requests, 1);
         count(&to.stats.retries, u64::from(job.sent > 0));
-        count(&to.stats.bytes_sent, body.bytes() as u64);
+        count(&to.stats.documents_resent, if job.sent > 0 { documents.into() } else { 0 });
         if job.unsure && !to.with_ids && count(&to.stats.uncertain, documents.into()) == 0 {
             (to.notify)(Notice::MayDouble);
         }
         job.sent += 1;
         // After a connection that broke under our hands: ask first, and hear why.
         let how = BulkHow { expect_continue: job.resets > 0, plain: self.is_plain(job) };
-        match to.client.bulk(&to.path, &body, how, &mut self.scratch, &mut self.answer, to.answer_bytes_max()) {
+        let came = to.client.bulk(&to.path, &body, how, &mut self.scratch, &mut self.answer, to.answer_bytes_max());
+        count(&to.stats.bytes_sent, self.scratch.travelled() as u64);
+        match came {
             Ok(head) if head.status == 200 => {
                 let reading = answer::read(&self.answer, documents, &mut self.items);
                 count(&to.stats.lost, u64::from(matches!(reading, Reading::Unreadable(_))));

@@ -90,7 +90,9 @@ pub struct Stats {
     pub requests: u64,
     /// Of these, requests with documents that had been sent before.
     pub retries: u64,
-    /// Bytes of all bodies, before compression.
+    /// Documents in those.
+    pub documents_resent: u64,
+    /// Bytes of all bodies as they travelled: compressed where they were.
     pub bytes_sent: u64,
     /// Bulk answers that were read.
     pub accepted: u64,
@@ -122,6 +124,7 @@ pub struct Stats {
 pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) retries: AtomicU64,
+    pub(super) documents_resent: AtomicU64,
     pub(super) bytes_sent: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) uncertain: AtomicU64,
@@ -190,6 +193,7 @@ impl<'s> Destination<'s> {
         Stats {
             requests: read(&self.stats.requests),
             retries: read(&self.stats.retries),
+            documents_resent: read(&self.stats.documents_resent),
             bytes_sent: read(&self.stats.bytes_sent),
             accepted: read(&self.stats.accepted),
             uncertain: read(&self.stats.uncertain),

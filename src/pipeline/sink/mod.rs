@@ -38,7 +38,7 @@ pub enum Sink<'s> {
     /// OpenSearch, by so many writers at most.
     OpenSearch {
         /// The cluster.
-        destination: Destination<'s>,
+        destination: Box<Destination<'s>>,
         /// Writer threads: 1 or more. How many of them send at a time is the pace's decision.
         writers: usize,
     },
@@ -111,11 +111,11 @@ impl Sink<'_> {
                 Traffic {
                     requests: stats.requests,
                     retries: stats.retries,
+                    documents_resent: stats.documents_resent,
                     bytes_sent: stats.bytes_sent,
                     paused_seconds: stats.paused.as_secs_f64(),
                     writers: u32::try_from(stats.writers).unwrap_or(u32::MAX),
                     body_bytes: stats.body_bytes as u64,
-                    ..Traffic::default()
                 }
             }
         }

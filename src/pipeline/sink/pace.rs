@@ -8,7 +8,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::pipeline::stop::{Reason, Stop};
+use crate::pipeline::stop::Stop;
 
 /// What the user, or `config`, allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Pace {
             {
                 let mut state = self.lock();
                 if state.in_flight < state.writers as usize || stop.is_raised() {
-                    if has_failed(stop) {
+                    if stop.gives_up() {
                         return None;
                     }
                     state.in_flight += 1;
@@ -202,14 +202,10 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Whether the run was told to end in a way that wants nothing more to be sent.
-pub(super) fn has_failed(stop: &Stop) -> bool {
-    stop.is_raised() && !matches!(stop.reason(), Some(Reason::Interrupted(_)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::stop::Reason;
 
     fn options(writers_max: usize) -> Options {
         Options { writers_max, ..Options::default() }

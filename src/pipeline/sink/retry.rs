@@ -364,3 +364,317 @@ impl Backoff {
         (self.tries, now.duration_since(self.since))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::opensearch::Head;
+    use crate::pipeline::sink::answer::{self, Items};
+
+    /// An item as OpenSearch 3.8.0 or 2.19 (or, where said, Elasticsearch) wrote it, and what becomes of its document.
+    fn check_item(item: &str, expected: Fate) {
+        let body = format!(r#"{{"errors":true,"items":[{{"create":{item}}}]}}"#);
+        let mut items = Items::default();
+        assert_eq!(answer::read(body.as_bytes(), 1, &mut items), Reading::Items, "{item}");
+        let mut copy = body.into_bytes();
+        assert_eq!(decide_item(&items.item(&mut copy, 0)), expected, "{item}");
+    }
+
+    fn check_error(status: u16, error_type: &str, reason: &str, expected: Fate) {
+        let error = serde_json::json!({"status": status, "error": {"type": error_type, "reason": reason}});
+        check_item(&error.to_string(), expected);
+    }
+
+    #[test]
+    fn every_item() {
+        check_item(r#"{"status":201}"#, Fate::Indexed);
+        check_item(r#"{"status":200}"#, Fate::Dropped);
+        check_item(
+            r#"{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[a]: version conflict, document already exists (current version [1])"}}"#,
+            Fate::Duplicate,
+        );
+        check_item(r#"{"error":{"type":"x"}}"#, Fate::Unsure);
+        // Refused for what is in them.
+        for (error_type, reason) in [
+            (
+                "mapper_parsing_exception",
+                "failed to parse field [n] of type [integer] in document with id 'c'. Preview of field's value: 'not-a-number'",
+            ),
+            (
+                "mapper_parsing_exception",
+                "failed to parse field [@timestamp] of type [date] in document with id 'd'. Preview of field's value: '06/May/2024:07:08:09 +0000'",
+            ),
+            (
+                "mapper_parsing_exception",
+                "object mapping for [o] tried to parse field [o] as object, but found a concrete value",
+            ),
+            ("mapper_parsing_exception", "failed to parse, document is empty"),
+            ("document_parsing_exception", "[1:6] failed to parse field [n] of type [integer] (Elasticsearch 8)"),
+            (
+                "illegal_argument_exception",
+                "Document contains at least one immense term in field=\"k\" (whose UTF8 encoding is longer than the max length 32766), all of which were skipped.",
+            ),
+            (
+                "strict_dynamic_mapping_exception",
+                "mapping set to strict, dynamic introduction of [zz] within [_doc] is not allowed",
+            ),
+            ("illegal_argument_exception", "Limit of total fields [2] has been exceeded"),
+            ("illegal_argument_exception", "mapper [n] cannot be changed from type [long] to [text]"),
+            (
+                "illegal_argument_exception",
+                "documents must contain a single-valued timestamp field '@timestamp' of date type",
+            ),
+            ("illegal_argument_exception", "field [agent] not present as part of path [agent]"),
+        ] {
+            check_error(400, error_type, reason, Fate::Rejected);
+        }
+        check_error(500, "fail_processor_exception", "no bots", Fate::Rejected);
+        // Busy.
+        check_error(
+            429,
+            "rejected_execution_exception",
+            "rejected execution of org.opensearch.action.support.replication.TransportWriteAction$1@7930f02 on OpenSearchThreadPoolExecutor[name = n1/write, queue capacity = 1, pool size = 1, active threads = 1, queued tasks = 1, completed tasks = 25]",
+            Fate::Busy,
+        );
+        check_error(
+            429,
+            "es_rejected_execution_exception",
+            "rejected execution of primary operation [coordinating_and_primary_bytes=500, replica_bytes=0, all_bytes=500, primary_operation_bytes=70, max=1]",
+            Fate::Busy,
+        );
+        check_error(
+            429,
+            "rejected_execution_exception",
+            "rejected execution of primary operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, primary_operation_bytes=228864, max_coordinating_and_primary_bytes=65536]",
+            Fate::TooLarge,
+        );
+        // States.
+        for (status, error_type, reason) in [
+            (
+                429,
+                "cluster_block_exception",
+                "index [apache-1] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];",
+            ),
+            (429, "circuit_breaking_exception", "[parent] Data too large"),
+            (403, "cluster_block_exception", "index [apache-1] blocked by: [FORBIDDEN/8/index write (api)];"),
+            (403, "cluster_block_exception", "index [apache-1] blocked by: [FORBIDDEN/5/index read-only (api)];"),
+            (
+                404,
+                "index_not_found_exception",
+                "no such index [other-1] and [action.auto_create_index] ([apache-*]) doesn't match",
+            ),
+            (
+                404,
+                "index_not_found_exception",
+                "no such index [m1] and [require_alias] request flag is [true] and [m1] is not an alias",
+            ),
+            (400, "index_closed_exception", "closed"),
+            (400, "illegal_argument_exception", "pipeline with id [nope] does not exist"),
+            (400, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams"),
+            (
+                400,
+                "validation_exception",
+                "Validation Failed: 1: this action would add [2] total LOCAL_ONLY shards, but this cluster currently has [19]/[1] maximum LOCAL_ONLY shards open;",
+            ),
+            (503, "unavailable_shards_exception", "[apache-3][0] primary shard is not active Timeout: [1s]"),
+            (403, "index_create_block_exception", "blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];"),
+            (418, "never_heard_of", "?"),
+        ] {
+            check_error(status, error_type, reason, Fate::Blocked);
+        }
+        // The server's own failures.
+        check_error(500, "null_pointer_exception", "oops", Fate::Unsure);
+        check_error(502, "x", "y", Fate::Unsure);
+        // Never.
+        check_error(
+            403,
+            "security_exception",
+            "no permissions for [indices:admin/create] and User [name=writer, backend_roles=[], requestedTenant=null]",
+            Fate::Hopeless,
+        );
+        check_error(
+            400,
+            "invalid_index_name_exception",
+            "Invalid index name [BAD_Upper], must be lowercase",
+            Fate::Hopeless,
+        );
+    }
+
+    fn many() -> Attempt {
+        Attempt {
+            documents: 10,
+            body_bytes: 5000,
+            sent: 1,
+            accepted_before: true,
+            reached_before: true,
+            ..Attempt::default()
+        }
+    }
+
+    fn check(status: u16, body: &str, attempt: Attempt, expected: Decision) {
+        let head = Head { status, ..Head::default() };
+        let came = match status {
+            200 => Came::Read(answer::read(body.as_bytes(), attempt.documents, &mut Items::default())),
+            _ => Came::Refused(Refusal::read(&head, body.as_bytes()), None),
+        };
+        assert_eq!(decide(&came, &attempt), expected, "HTTP {status} {body} {attempt:?}");
+    }
+
+    #[test]
+    fn every_answer() {
+        let again = |unsure, busy| Decision::Again { unsure, busy, after: None };
+        let halve = Decision::Halve { shrink: true, unsure: false };
+        let one = || Attempt { documents: 1, ..many() };
+        let first = || Attempt { accepted_before: false, reached_before: false, ..many() };
+        let error = |error_type: &str, reason: &str| {
+            serde_json::json!({"error": {"root_cause": [], "type": error_type, "reason": reason}}).to_string()
+        };
+        // 200
+        check(200, r#"{"errors":false,"items":[{"create":{"status":201}}]}"#, one(), Decision::Items);
+        check(200, r#"{"errors":true,"items":[{"create":{"status":500}}]}"#, one(), Decision::Items);
+        check(200, r#"{"errors":false,"items":[{"create":{"status":201}}]}"#, many(), again(true, false));
+        check(200, r#"{"errors":false}"#, many(), again(true, false));
+        check(200, "<html>", many(), again(true, false));
+        check(200, "<html>", first(), again(true, false));
+        check(200, "<html>", Attempt { sent: 3, ..first() }, Decision::Stop);
+        // 413: no body, no content type.
+        check(413, "", many(), halve);
+        check(413, "<html>nginx</html>", many(), halve);
+        check(413, "", one(), Decision::RejectTooLarge);
+        // 429
+        let pressure = |others| {
+            error(
+                "rejected_execution_exception",
+                &format!(
+                    "rejected execution of coordinating operation [coordinating_and_primary_bytes={others}, replica_bytes=0, all_bytes={others}, coordinating_operation_bytes=228864, max_coordinating_and_primary_bytes=65536]"
+                ),
+            )
+        };
+        check(429, &pressure(0), many(), halve);
+        check(429, &pressure(0), one(), Decision::RejectTooLarge);
+        check(429, &pressure(60_000), many(), again(false, true));
+        check(429, &pressure(60_000), one(), again(false, true));
+        check(429, &error("es_rejected_execution_exception", "queue"), many(), again(false, true));
+        check(429, "slow down", many(), again(false, true));
+        let breaker = |limit| {
+            serde_json::json!({"error": {"type": "circuit_breaking_exception", "bytes_wanted": 40096, "bytes_limit": limit,
+                "reason": "[in_flight_requests] Data too large, data for [<http_request>] would be [40096/39.1kb], which is larger than the limit"}}).to_string()
+        };
+        check(429, &breaker(10_000), many(), halve);
+        check(429, &breaker(1_000_000), many(), again(false, true));
+        check(429, &breaker(10), one(), Decision::Pause);
+        check(429, &error("circuit_breaking_exception", "[parent] Data too large"), many(), Decision::Pause);
+        check(429, &error("cluster_block_exception", "disk"), many(), Decision::Pause);
+        // Unknown outcome.
+        check(408, "", many(), again(true, false));
+        check(500, &error("null_pointer_exception", ""), many(), again(true, false));
+        check(502, "<html>", many(), again(true, false));
+        check(503, "<html>", many(), again(true, false));
+        check(504, "", many(), again(true, false));
+        check(520, "", many(), again(true, false));
+        // States.
+        check(
+            503,
+            &error("cluster_block_exception", "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];"),
+            many(),
+            Decision::Pause,
+        );
+        check(503, "OpenSearch Security not initialized.", many(), Decision::Pause);
+        check(503, "OpenSearch Security not initialized.", first(), Decision::Pause);
+        check(
+            403,
+            &error("cluster_block_exception", "blocked by: [FORBIDDEN/6/cluster read-only (api)];"),
+            many(),
+            Decision::Pause,
+        );
+        check(404, "", many(), Decision::Pause);
+        check(418, "", many(), Decision::Pause);
+        // Never.
+        check(401, "Unauthorized", many(), Decision::Stop);
+        check(
+            403,
+            &error("security_exception", "no permissions for [indices:data/write/bulk]"),
+            many(),
+            Decision::Stop,
+        );
+        check(403, "<html>", many(), Decision::Stop);
+        check(405, r#"{"error":"Incorrect HTTP method for uri [/_bulk]","status":405}"#, many(), Decision::Stop);
+        check(406, r#"{"error":"Content-Type header [] is not supported","status":406}"#, many(), Decision::Stop);
+        check(301, "", many(), Decision::Stop);
+        check(302, "", first(), Decision::Stop);
+        check(404, "<html>", first(), Decision::Stop);
+        // 400
+        let malformed = error(
+            "illegal_argument_exception",
+            "Malformed action/metadata line [1], expected one of [create, delete, index, update] but found [creat]",
+        );
+        check(400, &malformed, Attempt { bad_requests: 1, ..many() }, again(false, false));
+        check(400, &malformed, Attempt { bad_requests: 2, ..many() }, Decision::HalveToTheCulprit);
+        check(400, &malformed, Attempt { bad_requests: 2, ..one() }, Decision::Culprit);
+        check(400, &malformed, Attempt { compressed: true, ..many() }, Decision::Uncompressed);
+        check(415, "", Attempt { compressed: true, ..many() }, Decision::Uncompressed);
+        check(400, r#"{"error":"no handler found for uri [/nope] and method [POST]"}"#, many(), Decision::Stop);
+        check(
+            400,
+            &error("illegal_argument_exception", "request [/_bulk] contains unrecognized parameter: [foo]"),
+            many(),
+            Decision::Stop,
+        );
+    }
+
+    #[test]
+    fn every_fault() {
+        let again = |unsure| Decision::Again { unsure, busy: false, after: None };
+        let first = || Attempt { accepted_before: false, reached_before: false, ..many() };
+        let check = |fault: Fault, attempt: Attempt, expected: Decision| {
+            assert_eq!(decide(&Came::Failed(fault.clone()), &attempt), expected, "{fault:?} {attempt:?}");
+        };
+        for fault in [Fault::Refused, Fault::UnknownHost, Fault::ConnectTimedOut, Fault::Unreachable(String::new())] {
+            check(fault.clone(), first(), Decision::Stop);
+            check(fault, many(), Decision::Pause);
+        }
+        check(Fault::ResetWhileSending, Attempt { resets: 1, ..many() }, again(false));
+        check(
+            Fault::ResetWhileSending,
+            Attempt { resets: 2, ..many() },
+            Decision::Halve { shrink: true, unsure: false },
+        );
+        check(Fault::ResetWhileSending, Attempt { resets: 2, documents: 1, ..many() }, again(false));
+        check(Fault::AnswerTooLong, many(), Decision::Halve { shrink: false, unsure: true });
+        for fault in [
+            Fault::TimedOutSending,
+            Fault::TimedOutWaiting,
+            Fault::ClosedWithoutAnswer,
+            Fault::CutAnswer,
+            Fault::NotHttp,
+            Fault::Other(String::new()),
+        ] {
+            check(fault.clone(), many(), again(true));
+            check(fault.clone(), first(), again(true));
+            check(fault, Attempt { sent: FIRST_TRIES_MAX, ..first() }, Decision::Stop);
+        }
+    }
+
+    #[test]
+    fn waits_grow_with_full_jitter_and_end() {
+        let (limits, mut random) = (Limits { tries_max: 6, ..Limits::default() }, fastrand::Rng::with_seed(1));
+        let mut longest = [Duration::ZERO; 5];
+        for _round in 0..500 {
+            let mut backoff = Backoff::new(Instant::now());
+            for longest in &mut longest {
+                let wait = backoff.next(&limits, Instant::now(), None, &mut random).expect("within the limits");
+                *longest = wait.max(*longest);
+            }
+            assert_eq!(backoff.next(&limits, Instant::now(), None, &mut random), None, "the sixth try was the last");
+        }
+        for (n, longest) in longest.iter().enumerate() {
+            let ceiling = limits.wait_first * (1 << n);
+            assert!(*longest <= ceiling && *longest > ceiling / 2, "{n}: {longest:?}");
+        }
+        let mut backoff = Backoff::new(Instant::now());
+        let asked = backoff.next(&limits, Instant::now(), Some(Duration::from_secs(7)), &mut random);
+        assert!(asked.is_some_and(|wait| wait >= Duration::from_secs(7)));
+        let late = Instant::now() + limits.give_up_after;
+        assert_eq!(backoff.next(&limits, late, None, &mut random), None, "time is a limit too");
+    }
+}
