@@ -9,7 +9,7 @@ use std::io::Read;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use loghaul::pipeline::parse::lanes::{Lanes, Portable};
 use loghaul::pipeline::parse::timestamp::Days;
-use loghaul::pipeline::parse::{self, Format, Line};
+use loghaul::pipeline::parse::{self, Format};
 use loghaul::pipeline::serialize::{Block, FileFacts, Options, Path, Plan, Worker};
 use loghaul_testdata::{Generator, Options as Shape};
 

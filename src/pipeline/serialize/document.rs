@@ -6,7 +6,7 @@
 use super::buffer::Buffer;
 use super::file::{FileFacts, TAIL_BYTES};
 use super::head::{HEAD_BYTES, Head};
-use super::id::ID_CHARS;
+use super::id::Id;
 use super::json;
 use super::plan::{Piece, Plan};
 use crate::pipeline::parse::record::{Dirty, WINDOW_BYTES};
@@ -25,7 +25,7 @@ pub(super) struct Context<'p> {
     pub(super) plan: &'p Plan,
     pub(super) file: &'p FileFacts,
     pub(super) head: &'p Head,
-    pub(super) id: Option<[u8; ID_CHARS]>,
+    pub(super) id: Option<Id>,
     /// Where the line starts in the file.
     pub(super) offset: u64,
 }
@@ -36,20 +36,19 @@ pub(super) struct Context<'p> {
 const ROOM_BYTES: usize = 64 * 1024;
 type Room = [u8; ROOM_BYTES];
 
-/// The longest head and tail, and keys between them, that the common way takes, in bytes.
-const CONSTANTS_MAX: usize = 8 * 1024;
-const _: () = assert!(WINDOW_BYTES * 12 + CONSTANTS_MAX < ROOM_BYTES);
+/// The longest tail that the common way takes, in bytes.
+pub(super) const COMMON_TAIL_MAX: usize = 6 * 1024;
+/// Head and keys are never longer than this: an index name has at most 255 bytes.
+const KEYS_MAX: usize = 2 * 1024;
+const _: () = assert!(WINDOW_BYTES * 12 + COMMON_TAIL_MAX + KEYS_MAX < ROOM_BYTES);
 
 /// Adds action line and document of a record that came by the common path. Tells whether bytes that are not UTF-8 were
 /// replaced.
 ///
 /// # Panics
-/// If the record came by the general path.
+/// If the record came by the general path, or the file's tail is longer than [`COMMON_TAIL_MAX`].
 #[inline(always)]
 pub(super) fn write_commonly(record: &Record, context: Context, scratch: &mut Scratch, buffer: &mut Buffer) -> bool {
-    if context.head.bytes.len() + context.file.tail.len() > CONSTANTS_MAX - 1024 {
-        return write_generally(record, context, scratch, buffer);
-    }
     let text = record.text.first_chunk().expect("the common path looked at a whole window");
     let room = buffer.room(ROOM_BYTES).first_chunk_mut().expect("there is as much as wanted");
     let (written, replaced) = write_wide(record, text, context, scratch, room);
@@ -88,18 +87,17 @@ impl Out<'_> {
         self.put(&piece.bytes, piece.len);
     }
 
-    /// Copies a clean field, 32 bytes a step.
+    /// Copies a clean field: `N` bytes whatever its length, and more only if it is longer. With an `N` that most
+    /// fields fit in, there is hardly a branch to guess wrong.
     #[inline(always)]
-    fn copy(&mut self, text: &Window, field: Span) {
+    fn copy<const N: usize>(&mut self, text: &Window, field: Span) {
         let start = field.start as usize;
         let len = field.len();
-        let mut done = 0;
-        loop {
+        self.store::<N>(self.at, load(text, start));
+        let mut done = N;
+        while done < len {
             self.store::<32>(self.at + done, load(text, start + done));
             done += 32;
-            if done >= len {
-                break;
-            }
         }
         self.at += len;
     }
@@ -145,19 +143,19 @@ fn write_wide(
     }
     out.at = head.len;
     out.store(head.clock_at, &record.timestamp.clock);
-    if let (Some(at), Some(id)) = (head.id_at, &context.id) {
-        out.store(at, id);
+    if let (Some(at), Some(id)) = (head.id_at, context.id) {
+        out.store(at, &id.characters());
     }
 
-    out.copy(text, record.client);
+    out.copy::<32>(text, record.client);
     let dash = |field: Span| field.len() == 1 && load(text, field.start as usize) == b"-";
     if dash(record.ident) && dash(record.user) {
         out.piece64(&plan.nobody);
     } else {
         out.piece32(&plan.ident);
-        out.copy(text, record.ident);
+        out.copy::<32>(text, record.ident);
         out.piece32(&plan.auth);
-        out.copy(text, record.user);
+        out.copy::<32>(text, record.user);
         out.piece32(&plan.verb);
     }
 
@@ -167,9 +165,9 @@ fn write_wide(
     out.copy16(text, verb);
     out.piece32(&plan.request);
     if record.dirty.has(Dirty::TARGET) {
-        replaced |= dirty_field(&mut out, scratch, target.of(text));
+        (out.at, replaced) = dirty_field(out.room, out.at, scratch, target.of(text));
     } else {
-        out.copy(text, target);
+        out.copy::<64>(text, target);
     }
 
     let numbers_at = out.at;
@@ -186,21 +184,23 @@ fn write_wide(
     if !record.agent.is_none() {
         out.piece32(&plan.referrer);
         if record.dirty.has(Dirty::REFERRER) {
-            replaced |= dirty_field(&mut out, scratch, record.referrer.of(text));
+            let (at, lossy) = dirty_field(out.room, out.at, scratch, record.referrer.of(text));
+            (out.at, replaced) = (at, replaced | lossy);
         } else {
-            out.copy(text, record.referrer);
+            out.copy::<64>(text, record.referrer);
         }
         out.piece32(&plan.agent);
         if record.dirty.has(Dirty::AGENT) {
-            replaced |= dirty_field(&mut out, scratch, record.agent.of(text));
+            let (at, lossy) = dirty_field(out.room, out.at, scratch, record.agent.of(text));
+            (out.at, replaced) = (at, replaced | lossy);
         } else {
-            out.copy(text, record.agent);
+            out.copy::<128>(text, record.agent);
         }
         out.put(b"\"", 1);
     }
     if !record.vhost.is_empty() {
         out.piece32(&plan.vhost);
-        out.copy(text, record.vhost);
+        out.copy::<32>(text, record.vhost);
         out.put(b"\"", 1);
     }
     if !record.bytes_in.is_empty() {
@@ -212,7 +212,8 @@ fn write_wide(
         out.copy16(text, record.bytes_out);
     }
     if !plan.plain {
-        replaced |= wanted_fields(record, context, &mut |bytes| out.extend(bytes));
+        let (at, lossy) = wanted_fields_wide(*record, context, out.room, out.at);
+        (out.at, replaced) = (at, replaced | lossy);
     }
 
     if file.tail_len <= TAIL_BYTES {
@@ -223,10 +224,21 @@ fn write_wide(
     (out.at, replaced)
 }
 
+/// Writes a field that is not clean. Like all that is called from the common way, it takes and gives values: a
+/// reference to what the caller works with would force that into memory for every line.
 #[cold]
 #[inline(never)]
-fn dirty_field(out: &mut Out, scratch: &mut Scratch, field: &[u8]) -> bool {
-    field_value(scratch, field, &mut |bytes| out.extend(bytes))
+fn dirty_field(room: &mut Room, at: usize, scratch: &mut Scratch, field: &[u8]) -> (usize, bool) {
+    let mut out = Out { room, at };
+    let replaced = field_value(scratch, field, &mut |bytes| out.extend(bytes));
+    (out.at, replaced)
+}
+
+#[inline(never)]
+fn wanted_fields_wide(record: Record, context: Context, room: &mut Room, at: usize) -> (usize, bool) {
+    let mut out = Out { room, at };
+    let replaced = wanted_fields(&record, context, &mut |bytes| out.extend(bytes));
+    (out.at, replaced)
 }
 
 /// The inside of the JSON string for a field as it is written. Tells whether something was replaced.
@@ -271,8 +283,8 @@ pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut S
     let start = buffer.len();
     buffer.extend_from_slice(&head.bytes[..head.len]);
     buffer.overwrite(start + head.clock_at, &record.timestamp.clock);
-    if let (Some(at), Some(id)) = (head.id_at, &context.id) {
-        buffer.overwrite(start + at, id);
+    if let (Some(at), Some(id)) = (head.id_at, context.id) {
+        buffer.overwrite(start + at, &id.characters());
     }
 
     let mut replaced = false;

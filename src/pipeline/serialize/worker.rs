@@ -1,7 +1,7 @@
 //! [`Worker`]: the loop over the lines of a chunk, one per parser thread.
 
 use super::block::{Block, Document, SAMPLE_BYTES_MAX, SAMPLES_MAX, Tally};
-use super::document::{self, Context, Scratch};
+use super::document::{self, COMMON_TAIL_MAX, Context, Scratch};
 use super::file::FileFacts;
 use super::head::Heads;
 use super::id::Ids;
@@ -140,7 +140,9 @@ impl Worker {
         let body = Lines { plan, file, format, text: chunk, end: split, base: 0, chunk_offset };
         let tail = Lines { text: &self.padded, end: padded_end, base: split, ..body };
         for lines in [body, tail] {
-            match self.path {
+            // Constant fields of kilobytes are left to the general path.
+            let path = if file.tail_len > COMMON_TAIL_MAX { Path::General } else { self.path };
+            match path {
                 Path::General => lines.fill::<_, true>(Portable, &mut self.state, block),
                 #[cfg(target_arch = "x86_64")]
                 Path::Fastest if self.avx2.is_some() => {
