@@ -4,10 +4,13 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::commands::haul::{self, Haul};
+use crate::commands::record::Record;
 use crate::commands::setup;
 use crate::config::{self, LoadConfig, Surroundings, WritingConfig};
 use crate::error::Result;
 use crate::opensearch::{self, Address, Auth, Client, Compression, Secret, TemplateMatch};
+use crate::pipeline::report::collect::Keep;
+use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
 use crate::pipeline::sink::destination::{self, Destination, Notice};
@@ -35,12 +38,20 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     };
     let mut notes = Vec::new();
     let client; // outlives the sink
+    let (mut record, mut keep) = (None, Keep::default());
     let sink = match &config.sink {
-        config::Sink::Discard => Sink::Discard,
-        config::Sink::Stdout => Sink::Stdout(haul::stdout()?),
+        config::Sink::Discard | config::Sink::Stdout => {
+            keep.malformed =
+                config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+            if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
+        }
         config::Sink::OpenSearch(server) => {
-            client = connect(server, &config)?;
-            client.info()?;
+            client = Arc::new(connect(server, &config)?);
+            let info = client.info()?;
+            // Without a uuid the cluster is known by its address.
+            let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
+            let cluster = cluster.unwrap_or_else(|| server.urls.join(" "));
+            (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config.writing)?);
             let told = Arc::clone(&progress);
             let notify = move |notice: Notice| {
@@ -55,7 +66,10 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };
-    let mut report = haul.run(&sink, &stop, &progress)?;
+    let dead_letters = keep.dead_letters.as_ref().map(|file| file.path().to_owned());
+    let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
+    let resumable = record.is_some();
+    let mut report = haul.run(&sink, &stop, &progress, record, keep)?;
     for note in notes {
         report.note(note);
     }
@@ -67,11 +81,11 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
                 config::Sink::Stdout => Told::Stdout,
                 config::Sink::OpenSearch(_) => Told::OpenSearch,
             },
-            malformed_file: config.report.malformed.as_deref(),
-            dead_letters: config.writing.dead_letters.as_deref(),
+            malformed_file: malformed.as_deref(),
+            dead_letters: dead_letters.as_deref(),
             keeps_extra: config.documents.with.extra,
             repeatable: config.writing.id != cli::Id::None,
-            resumable: false,
+            resumable,
         },
     ))
 }

@@ -51,11 +51,14 @@ pub struct Chooser {
     pub(super) identities: HashSet<[u8; 8]>,
 }
 
+/// How many files with the same first line are looked at as predecessors.
+const PREDECESSORS_MAX: usize = 256;
+
 /// Rows that might be the file's, by what makes them so.
 struct Candidates {
     /// Of this identity, or last seen under this path.
     own: Vec<FileRecord>,
-    /// With the same first line.
+    /// With the same first line, the likeliest first.
     others: Vec<FileRecord>,
 }
 
@@ -117,15 +120,14 @@ impl Chooser {
         let naming = self.naming(&source);
         let canonical = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         let untouched = self.rows("dev = ? AND ino = ?", naming, (stat.dev, stat.ino))?;
-        let untouched = untouched.into_iter().find(|row| {
-            row.stat == stat && row.state != FileState::InProgress && row.unfinished == 0 && !self.is_claimed(row)
-        });
-        if let Some(row) = untouched
+        let untouched = untouched.into_iter().find(|row| row.stat == stat);
+        if let Some(row) = &untouched
+            && row.needs_nothing()
             && !self.again
-            && self.indices_exist(&row)?
+            && self.indices_exist(row)?
         {
-            self.seen_again(&row, &canonical, &stat)?;
-            return Ok(skipped(source, path, &row));
+            self.seen_again(row, &canonical, &stat)?;
+            return Ok(skipped(source, path, row));
         }
 
         // Whatever is wrong with the file, the reader will meet it, too, and tell.
@@ -133,9 +135,13 @@ impl Chooser {
         let Ok(Some(look)) = Look::open(&path, &stop) else { return Ok(source) };
         let (stat, encoding, first_line) = (look.stat, look.encoding, look.first_line);
         let own_identity = look.head.identity(&self.namespace, &source);
-        let known = match first_line {
-            None => Known::New { identity: own_identity, replaces: None },
-            Some(first_line) => self.known(&canonical, look, own_identity, first_line, naming)?,
+        let known = match (first_line, untouched) {
+            (None, _) => Known::New { identity: own_identity, replaces: None },
+            // Nobody touched it, and the reader compares once more, so there is no need to unpack it twice.
+            (Some(_), Some(row)) if row.stat == stat && row.mark.offset > 0 => {
+                Known::Row(Box::new(row), Places::default())
+            }
+            (Some(first_line), _) => self.known(&canonical, look, own_identity, first_line, naming)?,
         };
         let file = Seen { path: canonical, stat, encoding, first_line, naming };
         match known {
@@ -163,9 +169,13 @@ impl Chooser {
         let mut own = self.rows("identity = ? AND first_line = ?", naming, (own_identity, first_line as i64))?;
         let others = self.rows("first_line = ? AND files.id <= ?", naming, (first_line as i64, self.rows_before))?;
         let is_own = |row: &FileRecord| row.path == path || row.stat.same_file(&stat);
-        let (same_path, others): (Vec<_>, Vec<_>) =
+        let (same_file, mut others): (Vec<_>, Vec<_>) =
             others.into_iter().filter(|row| row.identity != own_identity).partition(is_own);
-        own.extend(same_path);
+        own.extend(same_file);
+        // What this run reads is where it is. Of several predecessors the one from the same folder comes first.
+        others.retain(|row| !self.mine.contains(&row.id));
+        others.sort_by_key(|row| (row.path.parent() != path.parent(), std::cmp::Reverse(row.mark.offset)));
+        others.truncate(PREDECESSORS_MAX);
         let candidates = Candidates { own, others };
         let offsets = candidates.own.iter().chain(&candidates.others).flat_map(|row| [row.mark.offset, row.reached.0]);
         let offsets: Vec<u64> = offsets.collect();
@@ -400,8 +410,8 @@ struct Seen {
     naming: i64,
 }
 
-/// The row whose content is here, the one that reaches furthest. Rows of the file's own identity, path or inode come
-/// first; those of others only if their content is no longer where it was.
+/// The row whose content is here. Rows of the file's own identity, path or inode come first, the one that reaches
+/// furthest; then others in their order, if their content is no longer where it was.
 fn choose_row(
     candidates: Candidates,
     places: &Places,
@@ -409,11 +419,7 @@ fn choose_row(
 ) -> Option<FileRecord> {
     let here = |row: &FileRecord| places.holds(&row.mark);
     let own = candidates.own.into_iter().filter(here).max_by_key(|row| row.mark.offset);
-    own.or_else(|| {
-        let mut others: Vec<FileRecord> = candidates.others.into_iter().filter(here).collect();
-        others.sort_by_key(|row| std::cmp::Reverse(row.mark.offset));
-        others.into_iter().find(|row| !still_there(row))
-    })
+    own.or_else(|| candidates.others.into_iter().filter(here).find(|row| !still_there(row)))
 }
 
 fn start(row: &FileRecord, first_line: Option<u64>, confirms: bool) -> Start {

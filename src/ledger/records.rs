@@ -289,6 +289,11 @@ pub(super) const SELECT_FILES: &str = "
     FROM files LEFT JOIN runs ON runs.id = files.claim AND runs.state = 'running' ";
 
 impl FileRecord {
+    /// Whether it was read to its end, so that there is nothing to do while nobody touches it.
+    pub(super) fn needs_nothing(&self) -> bool {
+        self.state != FileState::InProgress && self.unfinished == 0
+    }
+
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<FileRecord> {
         let offset = row.get::<_, i64>("watermark")? as u64;
         let tail = row.get::<_, i64>("tail")? as u64;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -16,7 +16,7 @@ use crate::pipeline::report::collect::{FileProgress, Progress};
 use crate::pipeline::report::coverage::{Mark, PrefixCounts};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::totals::UnfinishedLine;
-use crate::pipeline::report::{Ended, FileReport, FileStatus, Report};
+use crate::pipeline::report::{FileReport, FileStatus, Report};
 use crate::pipeline::serialize::{FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
 use crate::pipeline::source::{self, OpenFile, Place, Source};
@@ -271,7 +271,9 @@ impl Night {
             *all.indices.entry(Arc::from(self.index.as_str())).or_default() += 1;
             let progress = FileProgress { file, watermark: &watermark, whole_lines: &whole, report };
             run.progress(&Progress::Watermark(progress)).unwrap();
-            run.store().unwrap();
+            if *watermarks_left < TO_THE_END / 2 {
+                run.store().unwrap(); // the last one before the kill is the one that counts
+            }
             *watermarks_left -= 1;
             if *watermarks_left == 0 {
                 return;
@@ -286,12 +288,12 @@ impl Night {
     }
 }
 
-/// Lines of day `day` from `from` to `to`, each unlike any other.
 fn facts(uri: String, identity: [u8; 8]) -> FileFacts {
     let plan = Plan::new(crate::pipeline::serialize::Options::default()).unwrap();
     FileFacts::new(&plan, uri, identity, Format::Combined, true, None)
 }
 
+/// Lines of day `day` with these numbers, each unlike any other.
 fn lines(day: u32, range: std::ops::Range<u32>) -> String {
     range.map(|n| format!("10.0.0.{day} - - [day {day}, line {n:05}] \"GET /{} HTTP/1.1\" 200 {n}\n", n * 7)).collect()
 }
@@ -573,6 +575,76 @@ fn a_plain_load_after_a_kill_goes_on_at_the_watermark_too() {
     night.write("a.log", lines(1, 0..100));
     night.load_killed(40);
     assert_eq!(night.load().counts(), (60, 0, lines(1, 40..100).len() as u64));
+}
+
+/// Random nights: whatever happens to the logs between two loads, and wherever loads are killed, in the end each line is
+/// there once, and no line is parsed by two loads that came to their end.
+#[test]
+fn any_nights() {
+    for seed in 0..100 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut night = Night::new();
+        let (mut day, mut n, mut parsed) = (1, 0, 0);
+        let mut written = String::new();
+        let mut killed = false;
+        let mut story = Vec::new();
+        night.write("access.log", "");
+        for _ in 0..40 {
+            let what = random.u32(0..100);
+            story.push(what);
+            match what {
+                0..40 => {
+                    let new = lines(day, n..n + random.u32(1..40));
+                    n += new.lines().count() as u32;
+                    night.append("access.log", &new);
+                    written += &new;
+                }
+                40..55 => {
+                    for generation in (1..40).rev() {
+                        for suffix in ["", ".gz"] {
+                            let from = format!("access.log.{generation}{suffix}");
+                            if night.path(&from).exists() {
+                                night.rename(&from, &format!("access.log.{}{suffix}", generation + 1));
+                            }
+                        }
+                    }
+                    if random.bool() {
+                        night.rename("access.log", "access.log.1");
+                    } else {
+                        fs::copy(night.path("access.log"), night.path("access.log.1")).unwrap();
+                    }
+                    night.write("access.log", "");
+                    (day, n) = (day + 1, 0);
+                }
+                55..65 => {
+                    let name = format!("access.log.{}", random.u32(1..4));
+                    if night.path(&name).exists() {
+                        night.compress(&name, &format!("{name}.gz"));
+                    }
+                }
+                65..75 => {
+                    night.load_killed(random.u64(1..60));
+                    killed = true;
+                }
+                _ => {
+                    let resumed = night.ledger().resume(&night.spec, None).ok();
+                    let resumes = resumed.is_some();
+                    let run = resumed.unwrap_or_else(|| night.ledger().begin(&night.spec).unwrap());
+                    parsed += night.haul(run, &night.listed(), resumes, TO_THE_END).bytes_read;
+                }
+            }
+        }
+        parsed += night.load().bytes_read;
+        let mut expected: Vec<&str> = written.lines().collect();
+        let cluster = night.cluster.lock().unwrap();
+        let mut documents: Vec<&str> =
+            cluster["logs"].iter().map(|(_, _, line)| std::str::from_utf8(line).unwrap()).collect();
+        expected.sort_unstable();
+        documents.sort_unstable();
+        let lost = expected.iter().find(|line| documents.binary_search(line).is_err());
+        assert!(documents == expected, "seed {seed}: {} of {}, {lost:?}, {story:?}", documents.len(), expected.len());
+        assert!(killed || parsed == written.len() as u64, "seed {seed}: parsed {parsed} of {}", written.len());
+    }
 }
 
 #[test]

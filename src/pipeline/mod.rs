@@ -45,8 +45,7 @@ use crate::error::{Error, Result};
 use parsers::Parsers;
 use pool::Pool;
 use reader::{Outlets, Readers};
-use report::collect::{Collector, Progress};
-use report::lines_file::LinesFile;
+use report::collect::{Collector, Keep, Progress};
 use report::{Ended, Report};
 use serialize::{Block, Plan};
 use sink::Sink;
@@ -90,8 +89,8 @@ const EVENTS_MAX: usize = 256;
 
 /// Hauls the lines of `sources` into `sink` and tells what became of each.
 ///
-/// `sources` is pulled by the readers, one at a time. `report` is the empty report to fill, `malformed_file` takes the
-/// lines that are no access-log lines, and `on_progress` is called in this thread; its error ends the run. There always
+/// `sources` is pulled by the readers, one at a time. `report` is the empty report to fill, `keep` takes the
+/// lines that became no document, and `on_progress` is called in this thread; its error ends the run. There always
 /// is a report, whatever happens: its `ended` says how it came to its end.
 pub fn run(
     sources: impl Iterator<Item = Source> + Send,
@@ -99,7 +98,7 @@ pub fn run(
     options: &Options,
     stop: &Arc<Stop>,
     report: Report,
-    malformed_file: Option<LinesFile>,
+    keep: Keep,
     on_progress: impl FnMut(Progress<'_>) -> Result<()>,
 ) -> Report {
     let started = Instant::now();
@@ -120,7 +119,7 @@ pub fn run(
         buffers: &buffers,
         sequence: AtomicU64::new(0),
     };
-    let mut collector = Collector::new(report, malformed_file, on_progress);
+    let mut collector = Collector::new(report, keep, on_progress);
 
     thread::scope(|scope| {
         let (chunk_sender, chunks) = bounded(options.parsers * 2);

@@ -108,7 +108,8 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
             None => head.identity(&self.options.namespace, source),
         };
         let (first_line, encoding) = (head.first_line(), opened.encoding);
-        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
+        let called = source.source_name.clone().unwrap_or_else(|| source.uri());
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None);
         let file = Arc::new(OpenFile { id, facts, identity, first_line, encoding, start });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),
@@ -148,6 +149,8 @@ fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
         (Place::File(_), io::ErrorKind::NotFound) if !source.named => {
             FileStatus::Gone { why: "it was there when its directory was listed".to_owned() }
         }
+        // Cut or corrupt before its first byte could be unpacked.
+        (_, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => FileStatus::Damaged { offset: 0, why },
         _ => FileStatus::Failed { why },
     }
 }

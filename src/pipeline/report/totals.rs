@@ -345,6 +345,8 @@ pub struct FormatFiles {
 pub struct Report {
     /// How the run came to its end.
     pub ended: Ended,
+    /// The run's number in the ledger, if one is kept.
+    pub run: Option<i64>,
     /// Sources by what became of them. `named` is set by whoever lists them, the others by [`Report::add_file`].
     pub sources: SourceCounts,
     /// The sums of all files.
@@ -382,6 +384,7 @@ impl Report {
     pub fn new(max_malformed: f64, files: Option<FilesSpool>) -> Report {
         Report {
             ended: Ended::Complete,
+            run: None,
             sources: SourceCounts::default(),
             counts: Counts::default(),
             formats: BTreeMap::new(),
@@ -438,6 +441,14 @@ impl Report {
             if self.problems.len() < PROBLEMS_MAX {
                 self.problems.push(file);
             }
+        }
+    }
+
+    /// Something could not be done at the end. The first failure stays.
+    pub fn failed(&mut self, error: Error) {
+        match self.ended {
+            Ended::Complete | Ended::OutputClosed => self.ended = Ended::Failed(error),
+            Ended::Interrupted(_) | Ended::Failed(_) => self.note(error.to_string()),
         }
     }
 
