@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::commands::record::Record;
 use crate::commands::setup;
@@ -13,10 +14,10 @@ use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
+use crate::pipeline::serialize::IndexPattern;
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
-use crate::{cli, pipeline::serialize::IndexPattern};
 
 /// Loads, tells how it went, and gives the exit code.
 ///

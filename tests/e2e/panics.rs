@@ -51,7 +51,7 @@ fn options(documents_only: bool, chunk_bytes: usize, panic_in: Option<Stage>) ->
 /// Runs in a thread of its own, so that one that hangs is seen.
 fn haul(log: &Path, to: To, options: Options) -> Report {
     let (sender, receiver) = mpsc::channel();
-    let source = Source { place: Place::File(log.to_owned()), named: true, source_name: None };
+    let source = Source { place: Place::File(log.to_owned()), named: true, source_name: None, start: None };
     let shown = format!("{to:?}, panic in {:?}", options.panic_in);
     thread::spawn(move || {
         let stop = Arc::new(Stop::new());
@@ -67,7 +67,15 @@ fn haul(log: &Path, to: To, options: Options) -> Report {
                 Sink::OpenSearch { destination: Box::new(destination), writers: 2 }
             }
         };
-        let report = run(std::iter::once(source), &sink, &options, &stop, Report::new(0.1, None), None, |_| Ok(()));
+        let report = run(
+            std::iter::once(source),
+            &sink,
+            &options,
+            &stop,
+            Report::new(0.1, None),
+            loghaul::pipeline::report::collect::Keep::default(),
+            |_| Ok(()),
+        );
         let _ = sender.send(report);
     });
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{shown}: the run hangs"))
@@ -129,10 +137,18 @@ fn a_slow_list_of_sources() {
         let stop = Arc::new(Stop::new());
         let sources = paths.into_iter().map(|path| {
             thread::sleep(Duration::from_millis(100));
-            Source { place: Place::File(path), named: true, source_name: None }
+            Source { place: Place::File(path), named: true, source_name: None, start: None }
         });
         let options = options(false, 64 << 10, None);
-        let report = run(sources, &Sink::Discard, &options, &stop, Report::new(0.1, None), None, |_| Ok(()));
+        let report = run(
+            sources,
+            &Sink::Discard,
+            &options,
+            &stop,
+            Report::new(0.1, None),
+            loghaul::pipeline::report::collect::Keep::default(),
+            |_| Ok(()),
+        );
         let _ = sender.send(report);
     });
     let report = receiver.recv_timeout(PATIENCE).expect("the run ends");
