@@ -24,7 +24,7 @@ pub struct SourceFlags {
 
     /// Of the files in directories and globs, take only those that match (repeatable)
     ///
-    /// A pattern without a slash is compared with the file's name, one with a slash with its whole path; `**` stands
+    /// A pattern without a slash is compared with the file's name, one with a slash with its whole path; ** stands
     /// for any folders. Default: all.
     #[arg(long, value_name = "GLOB", help_heading = "Which files")]
     pub include: Vec<String>,
@@ -93,7 +93,7 @@ pub struct DocumentFlags {
     pub fields: Vec<(String, String)>,
 
     /// The value of @log_type in each document
-    #[arg(long, value_name = "TEXT", default_value = "apache", help_heading = "Documents")]
+    #[arg(long, value_name = "TEXT", default_value = "apache-access-log", help_heading = "Documents")]
     pub log_type: String,
 
     /// The value of @ingestion_timestamp in each document: RFC 3339. Default: when the run began
@@ -106,7 +106,7 @@ pub struct DocumentFlags {
 /// Where documents go in OpenSearch, and how fast.
 #[derive(Debug, Args)]
 pub struct ServerFlags {
-    /// Index name, with the event time (UTC) filled in: %Y %m %d %H %j, and %G %V for ISO weeks
+    /// Index name, with the event time (UTC) filled in: %Y %m %d %H, %j (day of year)
     #[arg(long, value_name = "PATTERN", default_value = INDEX_DEFAULT, help_heading = "OpenSearch")]
     pub index: String,
 
@@ -199,7 +199,7 @@ pub struct MachineFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "This machine")]
     pub threads: Option<u32>,
 
-    /// Memory that may be used in all: about 26MiB or more. Default: 64MiB on two cores, 16MiB more per core above
+    /// Memory that may be used in all: about 20MiB or more. Default: 64MiB on two cores, 16MiB more per core above
     #[arg(long, value_name = "SIZE", value_parser = values::bytes_within(1 << 20, 1 << 44), help_heading = "This machine")]
     pub memory: Option<u64>,
 }

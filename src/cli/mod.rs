@@ -41,10 +41,10 @@ Examples:
   loghaul load 'logs/*.gz' --since 2024-01-01 --until 2024-02-01 --to http://localhost:9200
   zcat access.log.gz | loghaul load - --source-name web1/access.log --to http://localhost:9200
   tail -F access.log | loghaul load - --to http://localhost:9200
-  loghaul load access.log --index 'web-%Y-%m-%d' --field site=shop --with source --to http://localhost:9200
-  loghaul load access.log --to https://joe@search.example.com:9200      (asks for the password)
+  loghaul load access.log --index 'web-%Y-%m-%d' --field site=shop --to http://localhost:9200
+  loghaul load access.log --to https://joe@search.example.com:9200     (asks for the password)
   loghaul load access.log --to http://node1:9200 --to http://node2:9200 --json --quiet
-  loghaul load access.log --to null: --malformed junk.ndjson             (a rehearsal without a server)
+  loghaul load access.log --to null: --malformed junk.ndjson            (a rehearsal, no server)
 
 Exit codes, the first that fits:
   2    wrong usage
@@ -94,14 +94,14 @@ pub enum Command {
 
     /// Print access logs as documents, one JSON object per line
     ///
-    /// Gives the documents that `load` would send, in the order of the lines. Needs no server.
+    /// Gives the documents that load would send, in the order of the lines. Needs no server.
     #[command(after_help = "loghaul parse --help tells more, with examples.", after_long_help = PARSE_EXAMPLES)]
     Parse(Box<ParseArgs>),
 
     /// Put the index template that the documents need
     ///
     /// Puts a composable index template that fits the documents (dates, long numbers, keywords) for the indices of
-    /// --index. Run again it changes nothing. `load` does the same where no template matches and it may.
+    /// --index. Run again it changes nothing. load does the same where no template matches and it may.
     #[command(after_long_help = SETUP_EXAMPLES)]
     Setup(SetupArgs),
 }
@@ -116,7 +116,7 @@ pub struct LoadArgs {
     /// Where documents go: http(s)://HOST:PORT of OpenSearch, - for standard output, null: for nowhere
     ///
     /// Given several times, the OpenSearch hosts of one cluster share the load. A path after the host is kept, for
-    /// clusters behind a proxy. `-` writes documents as NDJSON in the order of the lines; `null:` does everything but
+    /// clusters behind a proxy. - writes documents as NDJSON in the order of the lines; null: does everything but
     /// send, to measure or to rehearse.
     #[arg(long, value_name = "SINK", required = true)]
     pub to: Vec<String>,
@@ -173,7 +173,7 @@ pub struct SetupArgs {
     #[arg(long)]
     pub print: bool,
 
-    /// Index names the template is for, as `load --index` takes them
+    /// Index names the template is for, as load --index takes them
     #[arg(long, value_name = "PATTERN", default_value = flags::INDEX_DEFAULT)]
     pub index: String,
 

@@ -6,20 +6,21 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
 use crate::cli;
+use crate::commands::record::Record;
 use crate::commands::signals;
 use crate::commands::sources::{Filter, Listing, Seen};
 use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
 use crate::pipeline::parse::Format;
-use crate::pipeline::report::Report;
-use crate::pipeline::report::collect::Progress as Step;
+use crate::pipeline::report::collect::{Keep, Progress as Step};
 use crate::pipeline::report::json::{self, FilesSpool};
-use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
+use crate::pipeline::report::{Ended, Report};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
+use crate::pipeline::source::Source;
 use crate::pipeline::stop::Stop;
 use crate::pipeline::{self, reader};
 
@@ -66,16 +67,21 @@ pub fn stdout() -> Result<File> {
 }
 
 impl Haul<'_> {
-    /// Hauls everything into `sink`.
+    /// Hauls everything into `sink`, and tells the ledger of it where there is a `record`.
     ///
     /// # Errors
     /// What is wrong before the first byte is read. Whatever comes later is in the report.
-    pub fn run(&self, sink: &Sink<'_>, stop: &Arc<Stop>, progress: &Progress) -> Result<Report> {
-        let options = self.options()?;
+    pub fn run(
+        &self,
+        sink: &Sink<'_>,
+        stop: &Arc<Stop>,
+        progress: &Progress,
+        record: Option<Record>,
+        keep: Keep,
+    ) -> Result<Report> {
+        let options = self.options(keep.malformed.is_some())?;
         let filter =
             Filter::new(&self.sources.include, &self.sources.exclude, self.sources.newer_than.map(system_time))?;
-        let malformed_file =
-            self.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
         let spool = match self.report.form {
             Form::Text => None,
             Form::Json => Some(FilesSpool::new().map_err(|error| {
@@ -87,20 +93,41 @@ impl Haul<'_> {
         let listing =
             Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen));
         let report = Report::new(self.report.max_malformed, spool);
-        let mut report = pipeline::run(listing, sink, &options, stop, report, malformed_file, |step| {
-            if let Step::Tick(now) = step {
-                progress.update(&now);
+        let (sources, mut run): (Box<dyn Iterator<Item = Source> + Send>, _) = match record {
+            None => (Box::new(listing), None),
+            Some(record) => {
+                let (sources, run) = record.sources(listing, stop);
+                (Box::new(sources), Some(run))
             }
-            Ok(())
+        };
+        let mut report = pipeline::run(sources, sink, &options, stop, report, keep, |step| {
+            if let Step::Tick(now) = &step {
+                progress.update(now);
+            }
+            run.as_mut().map_or(Ok(()), |run| run.progress(&step))
         });
         progress.finish();
+        if let Some(run) = run {
+            report.run = Some(run.id());
+            let malformed = run.path_beside("malformed");
+            let dead_letters = run.path_beside("dead-letters");
+            if let Err(error) = run.finish(&report) {
+                report.failed(error);
+            }
+            for path in [malformed, dead_letters] {
+                // Nobody wants a folder full of empty files.
+                if path.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+        }
         for warning in seen.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             report.note(warning);
         }
         Ok(report)
     }
 
-    fn options(&self) -> Result<pipeline::Options> {
+    fn options(&self, keep_malformed: bool) -> Result<pipeline::Options> {
         let documents = self.documents;
         let plan = Plan::new(serialize::Options {
             documents_only: self.documents_only,
@@ -116,10 +143,10 @@ impl Haul<'_> {
             with_timestamp: documents.with.timestamp,
             fields: documents.fields.clone(),
             log_type: documents.log_type.clone(),
-            ingestion_timestamp: documents.ingestion_timestamp.to_string(),
+            ingestion_timestamp: milliseconds(documents.ingestion_timestamp),
             since: documents.since.map(ceiling_seconds),
             until: documents.until.map(ceiling_seconds),
-            keep_malformed: self.report.malformed.is_some(),
+            keep_malformed,
         })?;
         let format = match documents.format {
             cli::Format::Auto => None,
@@ -139,8 +166,7 @@ impl Haul<'_> {
             },
             plan,
             parsers: threads,
-            // Unpacking is what readers spend their time with, and it is more work than parsing.
-            readers: threads,
+            readers: self.memory.readers as usize,
             chunk_bytes: usize::try_from(self.memory.chunk_bytes).unwrap_or(usize::MAX),
             tickets_bytes: usize::try_from(self.memory.tickets_bytes).unwrap_or(usize::MAX),
             panic_in: None,
@@ -153,6 +179,8 @@ impl Haul<'_> {
         let text = match self.report.form {
             Form::Json => None,
             Form::Text if self.report.quiet && code == 0 => return code,
+            // Whoever closed our output has seen enough: `loghaul parse access.log | head`.
+            Form::Text if report.ended == Ended::OutputClosed => return code,
             Form::Text => Some(summary::summary(report, context)),
         };
         let mut out: Box<dyn Write> = match self.report.stream {
@@ -178,6 +206,11 @@ impl Haul<'_> {
 /// Event times are whole seconds: one is at or after a time with a fraction if it is so of the next whole second.
 fn ceiling_seconds(time: jiff::Timestamp) -> i64 {
     time.as_second() + i64::from(time.subsec_nanosecond() > 0)
+}
+
+/// OpenSearch's dates have milliseconds.
+fn milliseconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {

@@ -4,13 +4,16 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::commands::haul::{self, Haul};
+use crate::commands::record::Record;
 use crate::commands::setup;
 use crate::config::{self, LoadConfig, Surroundings, WritingConfig};
 use crate::error::Result;
 use crate::opensearch::{self, Address, Auth, Client, Compression, Secret, TemplateMatch};
+use crate::pipeline::report::collect::Keep;
+use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
-use crate::pipeline::sink::destination::{self, Destination};
+use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
 use crate::{cli, pipeline::serialize::IndexPattern};
@@ -22,7 +25,7 @@ use crate::{cli, pipeline::serialize::IndexPattern};
 pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let config = config::load(args, &Surroundings::of_this_process())?;
     let stop = haul::begin()?;
-    let progress = Arc::new(Progress::new(config.report.progress, None));
+    let progress = Arc::new(Progress::new(config.report.progress, config.sources.stored_bytes()));
     let haul = Haul {
         sources: &config.sources,
         documents: &config.documents,
@@ -35,20 +38,38 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     };
     let mut notes = Vec::new();
     let client; // outlives the sink
+    let (mut record, mut keep) = (None, Keep::default());
     let sink = match &config.sink {
-        config::Sink::Discard => Sink::Discard,
-        config::Sink::Stdout => Sink::Stdout(haul::stdout()?),
+        config::Sink::Discard | config::Sink::Stdout => {
+            keep.malformed =
+                config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+            if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
+        }
         config::Sink::OpenSearch(server) => {
-            client = connect(server, &config)?;
-            client.info()?;
+            client = Arc::new(connect(server, &config)?);
+            let info = client.info()?;
+            // Without a uuid the cluster is known by its address.
+            let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
+            let cluster = cluster.unwrap_or_else(|| server.urls.join(" "));
+            (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config.writing)?);
             let told = Arc::clone(&progress);
-            let notify = move |notice: destination::Notice| told.message(&notice.to_string());
+            let notify = move |notice: Notice| {
+                match &notice {
+                    Notice::Paused(_) => told.waiting(Some("paused")),
+                    Notice::Resumed(_) => told.waiting(None),
+                    Notice::MayDouble | Notice::Uncompressed => {}
+                }
+                told.message(&notice.to_string());
+            };
             let destination = Destination::new(&client, &options(&config), &stop, notify);
-            Sink::OpenSearch { destination, writers: config.memory.writers_max.max(1) as usize }
+            Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };
-    let mut report = haul.run(&sink, &stop, &progress)?;
+    let dead_letters = keep.dead_letters.as_ref().map(|file| file.path().to_owned());
+    let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
+    let resumable = record.is_some();
+    let mut report = haul.run(&sink, &stop, &progress, record, keep)?;
     for note in notes {
         report.note(note);
     }
@@ -60,11 +81,11 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
                 config::Sink::Stdout => Told::Stdout,
                 config::Sink::OpenSearch(_) => Told::OpenSearch,
             },
-            malformed_file: config.report.malformed.as_deref(),
-            dead_letters: config.writing.dead_letters.as_deref(),
+            malformed_file: malformed.as_deref(),
+            dead_letters: dead_letters.as_deref(),
             keeps_extra: config.documents.with.extra,
             repeatable: config.writing.id != cli::Id::None,
-            resumable: false,
+            resumable,
         },
     ))
 }
@@ -119,7 +140,14 @@ fn options(config: &LoadConfig) -> destination::Options {
             body_bytes_max: usize::try_from(config.memory.body_bytes).unwrap_or(usize::MAX),
             documents_per_second_max: writing.docs_per_second_max.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
-        limits: Limits { give_up_after: writing.give_up_after, ..Limits::default() },
+        limits: Limits {
+            give_up_after: writing.give_up_after,
+            // Whoever asks for more patience should not run out of tries first.
+            tries_max: Limits::default()
+                .tries_max
+                .max(u32::try_from(writing.give_up_after.as_secs() / 2).unwrap_or(u32::MAX)),
+            ..Limits::default()
+        },
         pipeline: writing.pipeline.clone(),
         require_alias: false,
         with_ids: writing.id != cli::Id::None,

@@ -4,5 +4,8 @@ pub mod load; // access logs into OpenSearch
 pub mod parse; // access logs to documents on standard output
 pub mod setup; // the index template
 mod haul; // what load and parse have in common
+mod record; // a load's side of the ledger
 mod signals; // Ctrl-C once, twice
+pub mod only_new; // each source with what the ledger says of it
+pub mod runs; // what the ledger knows of runs
 pub mod sources; // what the user named becomes the list of sources

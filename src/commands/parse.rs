@@ -4,6 +4,8 @@ use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::config::{self, Surroundings};
 use crate::error::Result;
+use crate::pipeline::report::collect::Keep;
+use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination};
 use crate::pipeline::sink::Sink;
@@ -25,8 +27,10 @@ pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
         memory: &config.memory,
         report: &config.report,
     };
-    let progress = Progress::new(config.report.progress, None);
-    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &stop, &progress)?;
+    let progress = Progress::new(config.report.progress, config.sources.stored_bytes());
+    let malformed = config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+    let keep = Keep { malformed, ..Keep::default() };
+    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &stop, &progress, None, keep)?;
     Ok(haul.tell(
         &mut report,
         &Context {

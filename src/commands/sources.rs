@@ -102,7 +102,7 @@ impl Listing {
     }
 
     fn source(&self, place: Place, named: bool) -> Source {
-        Source { place, named, source_name: self.source_name.clone() }
+        Source { place, named, source_name: self.source_name.clone(), start: None }
     }
 
     /// What a word comes to: a source of its own, or a walk.

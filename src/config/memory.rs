@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! fixed       the program's pages, stacks, the ledger's cache, what the allocator cannot use
-//! decoder     one decompressor's window and its input buffer
-//! line        one oversize line and its document
+//! decoders    a decompressor's window and buffers, for each reader
+//! lines       a long line that is not whole yet, for each reader, and one more as a document
 //! tickets     chunks (also mapped ones: their pages are resident) and blocks, until their receipts are in: being
 //!             parsed, waiting, in the body that is being filled, in the bodies that are being sent
 //! answers     one per writer, raw and read
@@ -26,10 +26,8 @@ const DEFAULT_BYTES_PER_CORE: u64 = 16 * MIB;
 const FIXED_BYTES: u64 = 12 * MIB;
 /// Touched stack and thread-local arenas of a parser thread.
 const FIXED_BYTES_PER_THREAD: u64 = 256 * KIB;
-/// What `zstd -19` asks for; larger windows are refused when the file is opened. gzip needs 64 KiB.
-const DECODER_BYTES: u64 = 8 * MIB;
-/// An oversize line, and a document of about twice its length.
-const LINE_COPIES: u64 = 3;
+/// What zstd's levels up to 16 ask for; a file made with a larger window takes more, beyond `--memory`. gzip needs 64 KiB.
+const DECODER_BYTES: u64 = 4 * MIB;
 
 /// Chunks from large to small. 256 KiB fits into a core's own cache and still costs nothing per line.
 const CHUNK_BYTES: [u64; 3] = [256 * KIB, 128 * KIB, 64 * KIB];
@@ -40,9 +38,9 @@ const WAITING_TICKETS_PER_THREAD: u64 = 8;
 
 /// Bodies from large to small. 5 MiB is where OpenSearch's own tuning guide starts.
 const BODY_BYTES: [u64; 7] = [5 * MIB, 4 * MIB, 3 * MIB, 2 * MIB, MIB, 512 * KIB, 256 * KIB];
-/// An answer, raw and read, is at most this part of its body (an estimate: an item that failed takes about 200 bytes of
-/// answer where only status and error are asked for, its document about 380).
-const ANSWER_PART: u64 = 2;
+/// An answer, raw and read, may be as large as its body: an item that failed takes about 200 bytes of answer where only
+/// status and error are asked for, and as much again when it is read; its document about 380.
+const ANSWER_PART: u64 = 1;
 /// Documents compress to about a tenth; a quarter leaves room.
 const COMPRESSED_PART: u64 = 4;
 /// A compressor's own tables.
@@ -57,10 +55,12 @@ pub struct MemoryPlan {
     pub total_bytes: u64,
     /// The program itself.
     pub fixed_bytes: u64,
-    /// One decompressor.
-    pub decoder_bytes: u64,
-    /// One oversize line and its document.
-    pub line_bytes: u64,
+    /// Sources that are read side by side: 1 or more.
+    pub readers: u32,
+    /// All readers' decompressors.
+    pub decoders_bytes: u64,
+    /// All readers' unfinished lines, and the document of one.
+    pub lines_bytes: u64,
     /// A chunk's usual size; part of `tickets_bytes`.
     pub chunk_bytes: u64,
     /// A block's room; part of `tickets_bytes`.
@@ -131,8 +131,12 @@ impl MemoryPlan {
 
     /// The plan that makes the most of `total` bytes, if any fits.
     fn within(need: &Need, total: u64) -> Option<MemoryPlan> {
-        CHUNK_BYTES.iter().find_map(|&chunk| {
-            let room = total.checked_sub(base(need, chunk))?;
+        // First fewer readers, then smaller chunks: a single reader keeps two cores busy, small chunks cost each line.
+        let fewer = std::iter::successors(Some(need.threads), |readers| (*readers > 1).then(|| readers / 2));
+        let wishes = fewer.map(|readers| (readers, CHUNK_BYTES[0]));
+        let frugal = CHUNK_BYTES[1..].iter().map(|&chunk| (1, chunk));
+        wishes.chain(frugal).find_map(|(readers, chunk)| {
+            let room = total.checked_sub(base(need, readers, chunk))?;
             let (writers, body) = match need.server {
                 None => (0, 0),
                 Some(server) => writers_and_body(&server, room)?,
@@ -146,8 +150,9 @@ impl MemoryPlan {
             let plan = MemoryPlan {
                 total_bytes: total,
                 fixed_bytes: FIXED_BYTES + u64::from(need.threads) * FIXED_BYTES_PER_THREAD,
-                decoder_bytes: DECODER_BYTES,
-                line_bytes: need.line_bytes_max * LINE_COPIES,
+                readers,
+                decoders_bytes: u64::from(readers) * DECODER_BYTES,
+                lines_bytes: lines_bytes(need, readers),
                 chunk_bytes: chunk,
                 block_bytes: chunk * BLOCK_CHUNKS,
                 tickets_bytes: u64::from(need.threads) * ticket + bodies + waiting,
@@ -165,8 +170,8 @@ impl MemoryPlan {
     pub fn holders(&self) -> [(&'static str, u64); 6] {
         [
             ("fixed", self.fixed_bytes),
-            ("decoder", self.decoder_bytes),
-            ("line", self.line_bytes),
+            ("decoders", self.decoders_bytes),
+            ("lines", self.lines_bytes),
             ("tickets", self.tickets_bytes),
             ("answers", u64::from(self.writers_max) * self.answer_bytes),
             ("compressed", u64::from(self.writers_max) * self.compressed_bytes),
@@ -175,13 +180,18 @@ impl MemoryPlan {
 }
 
 /// What must be there before the first writer: all but waiting tickets and bodies.
-fn base(need: &Need, chunk: u64) -> u64 {
+fn base(need: &Need, readers: u32, chunk: u64) -> u64 {
     let threads = u64::from(need.threads);
     FIXED_BYTES
         + threads * FIXED_BYTES_PER_THREAD
-        + DECODER_BYTES
-        + need.line_bytes_max * LINE_COPIES
+        + u64::from(readers) * DECODER_BYTES
+        + lines_bytes(need, readers)
         + threads * (chunk + chunk * BLOCK_CHUNKS)
+}
+
+/// A line may be longer than a chunk; its reader holds it until it is whole.
+fn lines_bytes(need: &Need, readers: u32) -> u64 {
+    (u64::from(readers) + 1) * need.line_bytes_max
 }
 
 /// What a writer holds beside its body: the answer and the compressed copy.
@@ -221,7 +231,7 @@ fn least(need: &Need) -> u64 {
         let (answer, compressed) = beside(body, server.compress);
         body + u64::from(server.writers.unwrap_or(1)) * (body + answer + compressed)
     });
-    (base(need, smallest_chunk) + server).next_multiple_of(MIB)
+    (base(need, 1, smallest_chunk) + server).next_multiple_of(MIB)
 }
 
 #[cfg(test)]
@@ -243,14 +253,15 @@ mod tests {
             MemoryPlan {
                 total_bytes: 64 * MIB,
                 fixed_bytes: 12 * MIB + 512 * KIB,
-                decoder_bytes: 8 * MIB,
-                line_bytes: 3 * MIB,
+                readers: 2,
+                decoders_bytes: 8 * MIB,
+                lines_bytes: 3 * MIB,
                 chunk_bytes: 256 * KIB,
                 block_bytes: MIB,
-                tickets_bytes: 30 * MIB + 512 * KIB,
-                writers_max: 4,
+                tickets_bytes: 25 * MIB + 512 * KIB,
+                writers_max: 3,
                 body_bytes: 5 * MIB,
-                answer_bytes: 2 * MIB + 512 * KIB,
+                answer_bytes: 5 * MIB,
                 compressed_bytes: 0,
             }
         );
@@ -295,7 +306,7 @@ mod tests {
     fn eight_writers_with_compressed_bodies_still_fit_the_default() {
         let server = ServerNeed { writers: Some(8), body_bytes: None, compress: true };
         let plan = MemoryPlan::new(&Need { server: Some(server), ..NEED }).unwrap();
-        assert_eq!((plan.total_bytes, plan.writers_max, plan.body_bytes), (64 * MIB, 8, 2 * MIB));
+        assert_eq!((plan.total_bytes, plan.writers_max, plan.body_bytes), (64 * MIB, 8, MIB));
     }
 
     #[test]
@@ -303,7 +314,7 @@ mod tests {
         let error = MemoryPlan::new(&Need { memory: Some(16 * MIB), ..NEED }).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--memory 16 MiB is too small, the least that works here is 25 MiB (fewer --threads or --writers, smaller \
+            "--memory 16 MiB is too small, the least that works here is 20 MiB (fewer --threads or --writers, smaller \
              --bulk-bytes or --max-line-bytes need less)"
         );
     }

@@ -98,6 +98,16 @@ pub struct SourcesConfig {
     pub namespace: String,
 }
 
+impl SourcesConfig {
+    /// The size of all sources together, as they are stored; for progress only. None where one of them has no size that
+    /// is known without a search (a pipe, a directory, a glob).
+    pub fn stored_bytes(&self) -> Option<u64> {
+        let size =
+            |source: &PathBuf| std::fs::metadata(source).ok().filter(|file| file.is_file()).map(|file| file.len());
+        self.sources.iter().map(size).sum()
+    }
+}
+
 /// How documents are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WritingConfig {
@@ -115,7 +125,7 @@ pub struct WritingConfig {
     pub writers: Option<u32>,
     /// Documents a second, all writers together.
     pub docs_per_second_max: Option<u64>,
-    /// How bodies are compressed. Never `Auto`: that is decided.
+    /// How bodies are compressed. `Auto` is decided by the client, which knows the host's address.
     pub compress: Compress,
     /// How long a refusing cluster is waited for.
     pub give_up_after: Duration,
@@ -259,12 +269,18 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
     // Last of what can fail for the sink: it may ask a person.
     let sink = sink::sink(&args.to, &args.server.login, around)?;
     let ledger = ledger(&args.ledger, &sink, around)?;
-    let compress = compress(&args.server, &sink);
-    let server = matches!(sink, Sink::OpenSearch(_)).then(|| memory::ServerNeed {
-        writers: args.server.writers,
-        body_bytes: args.server.bulk_bytes,
-        compress: compress != Compress::None,
-    });
+    let server = match &sink {
+        Sink::Stdout | Sink::Discard => None,
+        Sink::OpenSearch(server) => Some(memory::ServerNeed {
+            writers: args.server.writers,
+            body_bytes: args.server.bulk_bytes,
+            compress: match args.server.compress {
+                // The client looks the host up before it decides; until then there must be room.
+                Compress::Auto => !server.is_near(),
+                typed => typed != Compress::None,
+            },
+        }),
+    };
     let memory = memory_plan(&args.machine, threads, sources.line_bytes_max, server, around)?;
     let report = report(&args.report, sink == Sink::Stdout, around);
     let server = &args.server;
@@ -279,7 +295,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
             body_bytes: server.bulk_bytes,
             writers: server.writers,
             docs_per_second_max: server.max_docs_per_second,
-            compress,
+            compress: server.compress,
             give_up_after: server.give_up_after,
             dead_letters: server.dead_letters.clone(),
             max_rejected: server.max_rejected,
@@ -430,15 +446,6 @@ fn memory_plan(
     MemoryPlan::new(&memory::Need { memory: flags.memory, cores, threads, line_bytes_max, server })
 }
 
-fn compress(flags: &ServerFlags, sink: &Sink) -> Compress {
-    match (flags.compress, sink) {
-        (_, Sink::Stdout | Sink::Discard) => Compress::None,
-        (Compress::Auto, Sink::OpenSearch(server)) if server.is_near() => Compress::None,
-        (Compress::Auto, _) => Compress::Gzip,
-        (typed, _) => typed,
-    }
-}
-
 fn pipeline(flags: &ServerFlags) -> Result<Option<String>, Error> {
     match flags.pipeline.as_deref() {
         Some("") => Err(Error::usage("--pipeline is empty")),
@@ -531,7 +538,7 @@ mod tests {
         assert_eq!(config.threads, 2);
         assert_eq!(config.memory.total_bytes, 64 << 20);
         assert_eq!(config.writing.index_wildcard, "apache-access-log-*");
-        assert_eq!(config.writing.compress, Compress::None);
+        assert_eq!((config.memory.writers_max, config.memory.compressed_bytes), (3, 0));
         assert_eq!(config.documents.ingestion_timestamp, Surroundings::bare().now);
         assert_eq!(config.report.stream, Stream::Stdout);
         assert_eq!(config.report.progress, progress::Mode::Lines);
@@ -541,7 +548,8 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_sink() {
-        assert_eq!(check("a.log --to https://h").unwrap().writing.compress, Compress::Gzip);
+        assert!(check("a.log --to https://h").unwrap().memory.compressed_bytes > 0);
+        assert_eq!(check("a.log --to https://h --compress none").unwrap().memory.compressed_bytes, 0);
         assert_eq!(check("a.log --to null:").unwrap().memory.writers_max, 0);
         assert_eq!(check("a.log --to null: --ledger l.db --writers 3").unwrap().ledger, LedgerConfig::Off);
         assert_eq!(check("a.log --to -").unwrap().report.stream, Stream::Stderr);
@@ -611,6 +619,15 @@ mod tests {
         for (line, says) in cases {
             assert_eq!(check(line).expect_err(line), says, "{line}");
         }
+    }
+
+    #[test]
+    fn the_size_of_sources_where_it_is_known() {
+        let stored = |line: &str| check(line).unwrap().sources.stored_bytes();
+        let size = std::fs::metadata("Cargo.toml").unwrap().len();
+        assert_eq!(stored("Cargo.toml Cargo.toml --to null:"), Some(2 * size));
+        assert_eq!(stored("Cargo.toml src --to null:"), None);
+        assert_eq!(stored("- --to null:"), None);
     }
 
     #[test]

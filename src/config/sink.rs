@@ -5,11 +5,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
-use ureq::http::Uri;
-
 use super::Surroundings;
 use crate::cli::LoginFlags;
 use crate::error::Error;
+use crate::opensearch::Address;
+use crate::opensearch::address::is_private;
 
 /// Where documents go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,21 +52,12 @@ impl fmt::Debug for Password {
 }
 
 impl Server {
-    /// Whether every host is one of this machine or of its private network, by name or number alone. Compressing bodies
-    /// for those costs more than it saves.
+    /// Whether every host, by its name or number alone, is this machine or one of its private network.
     pub fn is_near(&self) -> bool {
-        self.urls.iter().all(|url| url.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_near_host)))
-    }
-}
-
-fn is_near_host(host: &str) -> bool {
-    let number = host.trim_start_matches('[').trim_end_matches(']');
-    match number.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        Ok(IpAddr::V6(address)) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        self.urls.iter().filter_map(|url| Address::parse(url).ok()).all(|address| {
+            let number = address.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            address.is_loopback() || number.is_ok_and(is_private)
+        })
     }
 }
 
@@ -93,54 +84,18 @@ fn no_login(login: &LoginFlags, sink: &str) -> Result<(), Error> {
     }
 }
 
-/// One `--to` that is a URL, taken apart.
-#[derive(Debug, PartialEq, Eq)]
-struct Address {
-    url: String,
-    user: Option<String>,
-    password: Option<String>,
-}
-
-/// `http(s)://[USER[:PASSWORD]@]HOST[:PORT][/PREFIX]`
+/// One `--to` that is not `-` or `null:`.
 fn address(text: &str) -> Result<Address, Error> {
-    let shown = masked(text);
-    let Some((scheme, rest)) = text.split_once("://") else {
+    if !text.contains("://") {
         return Err(no_url(text));
-    };
-    let scheme = scheme.to_ascii_lowercase();
-    if scheme != "http" && scheme != "https" {
-        return Err(Error::usage(format!("--to {shown}: documents go to http:// or https://, not to {scheme}://")));
     }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    // The last @: a password with a bare @ in it is wrong, but must not become part of a host name that is shown.
-    let (user_info, host) = match authority.rsplit_once('@') {
-        Some((user_info, host)) => (Some(user_info), host),
-        None => (None, authority),
-    };
-    // A password that was not encoded ends up in the path.
-    if path.contains(['?', '#', '@']) {
-        return Err(Error::usage(format!("--to {shown}: there is no ? # or @ in an address's path"))
-            .hint("in a password they and / are written as %3F %23 %40 %2F, or it goes to --password-file"));
+    let address = Address::parse(text)?;
+    if address.prefix.contains('@') {
+        // A password with a slash in it: half of it would be sent to a host named by the user's name.
+        return Err(Error::usage(format!("--to {}: there is an @ in the path", masked(text)))
+            .hint("in a password / ? # and @ are written as %2F %3F %23 and %40, or it goes to --password-file"));
     }
-    let url = format!("{scheme}://{host}{}", path.trim_end_matches('/'));
-    let wrong = |what: &str| Error::usage(format!("--to {shown}: {what}")).hint("such as http://localhost:9200");
-    let uri: Uri = url.parse().map_err(|_| wrong("this is not a valid URL"))?;
-    if uri.host().unwrap_or("").is_empty() {
-        return Err(wrong("the host is missing"));
-    }
-    let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port);
-    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-        return Err(wrong("the port is not a number from 1 to 65535"));
-    }
-    let decode = |part: &str| percent_decoded(part).ok_or_else(|| wrong("a % in user or password is written as %25"));
-    let (user, password) = match user_info.map(|info| info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p))))
-    {
-        None => (None, None),
-        Some(("", _)) => return Err(wrong("the user before @ is missing")),
-        Some((user, password)) => (Some(decode(user)?), password.map(decode).transpose()?),
-    };
-    Ok(Address { url, user, password })
+    Ok(address)
 }
 
 /// What somebody may have meant who wrote no URL.
@@ -191,38 +146,25 @@ fn masked(text: &str) -> String {
     crate::pipeline::report::escape::shown(shown.as_bytes()).into_owned()
 }
 
-/// `%40` is `@`. None if a % is not followed by two hex digits, or if the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first == b'%' {
-            let digits = tail.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
-            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// Hosts of one cluster, and the login for all of them.
 fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) -> Result<Server, Error> {
-    let in_urls: Vec<_> = addresses.iter().filter_map(|a| Some((a.user.clone()?, a.password.clone()))).collect();
+    let in_urls: Vec<_> = addresses.iter().filter_map(|address| address.user_info.clone()).collect();
     if in_urls.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(
             Error::usage("the URLs of --to name different users or passwords").hint("all are hosts of one cluster")
         );
     }
-    let in_url = in_urls.into_iter().next();
+    // `https://joe@host` names a user and leaves the password to us.
+    let in_url = in_urls.into_iter().next().map(|(user, password)| {
+        let password = password.reveal().to_string();
+        (user, (!password.is_empty()).then_some(password))
+    });
     let mut urls: Vec<String> = Vec::new();
-    for address in addresses {
-        if urls.contains(&address.url) {
-            return Err(Error::usage(format!("--to {} is there twice", address.url)));
+    for url in addresses.iter().map(|address| address.url("")) {
+        if urls.contains(&url) {
+            return Err(Error::usage(format!("--to {url} is there twice")));
         }
-        urls.push(address.url);
+        urls.push(url);
     }
 
     let user = match (&flags.user, &in_url) {
@@ -346,28 +288,15 @@ mod tests {
                 "./out.json",
                 "--to ./out.json is no sink (did you mean --to - > ./out.json? a sink is http(s)://HOST:PORT, - for standard output, or null:)",
             ),
-            ("ftp://host", "--to ftp://host: documents go to http:// or https://, not to ftp://"),
-            ("s3://u:secret@b", "--to s3://u:***@b: documents go to http:// or https://, not to s3://"),
-            ("http://", "--to http://: this is not a valid URL (such as http://localhost:9200)"),
-            ("http://:9200", "--to http://:9200: the host is missing (such as http://localhost:9200)"),
+            ("ftp://host", "\"ftp://host\" is not the URL of a server: it must start with http:// or https://"),
             (
                 "http://h:99999",
-                "--to http://h:99999: the port is not a number from 1 to 65535 (such as http://localhost:9200)",
+                "\"http://h:99999\" is not the URL of a server: its port is not a number from 1 to 65535",
             ),
             (
                 "http://j:12/b@h",
-                "--to http://j:***@h: there is no ? # or @ in an address's path (in a password they and / are written as \
-                 %3F %23 %40 %2F, or it goes to --password-file)",
-            ),
-            ("http://h:", "--to http://h:: the port is not a number from 1 to 65535 (such as http://localhost:9200)"),
-            (
-                "http://j:p%@h",
-                "--to http://j:***@h: a % in user or password is written as %25 (such as http://localhost:9200)",
-            ),
-            (
-                "http://j:a?b@h",
-                "--to http://j:***@h: there is no ? # or @ in an address's path (in a password they and / are written as \
-                 %3F %23 %40 %2F, or it goes to --password-file)",
+                "--to http://j:***@h: there is an @ in the path (in a password / ? # and @ are written as %2F %3F %23 and \
+                 %40, or it goes to --password-file)",
             ),
             ("- null:", "--to - goes alone, without another --to"),
             ("http://a -", "--to - goes alone, without another --to"),

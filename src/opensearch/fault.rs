@@ -242,6 +242,9 @@ impl Fault {
             Fault::ClosedWithoutAnswer if !address.https => {
                 "a server that expects TLS does this; if it does, write https://".to_owned()
             }
+            Fault::ClosedWithoutAnswer => {
+                "a server that speaks plain HTTP does this; if it does, write http://".to_owned()
+            }
             Fault::NotHttp => "is this the HTTP port (9200), and not the transport port (9300)?".to_owned(),
             _ => return None,
         })

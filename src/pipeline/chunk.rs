@@ -13,6 +13,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::pipeline::source::{Map, OpenFile};
+use crate::pipeline::tail::{End, Tail, end_of};
 use crate::pipeline::ticket::Ticket;
 
 /// How much of a line over the limit is kept, in bytes.
@@ -29,6 +30,8 @@ pub struct Chunk {
     pub sequence: u64,
     /// The lines.
     pub lines: Lines,
+    /// What the bytes before the lines' end say of it, so that a later run knows it again.
+    pub end: End,
     /// The place in memory for it and for the block it becomes.
     pub ticket: Ticket,
 }
@@ -140,7 +143,12 @@ impl MapCutter {
             return self.step_over(bytes, searched);
         }
         if rest.len() <= chunk_bytes {
-            let whole = if self.take_last_line { rest.len() } else { memrchr(b'\n', rest).map_or(0, |n| n + 1) };
+            // A half last line is a cut of its own, so that a later run can begin before it.
+            let whole = match memrchr(b'\n', rest) {
+                Some(newline) => newline + 1,
+                None if self.take_last_line => rest.len(),
+                None => 0,
+            };
             return self.last(rest, whole);
         }
         if let Some(newline) = memrchr(b'\n', &rest[..chunk_bytes]) {
@@ -155,6 +163,11 @@ impl MapCutter {
             }
             None => self.last(rest, if self.take_last_line { rest.len() } else { 0 }),
         }
+    }
+
+    /// What the bytes before the next cut say of that place.
+    pub fn end(&self, bytes: &[u8]) -> End {
+        end_of(&bytes[..self.at])
     }
 
     /// How far the bytes were searched: `at`, or a place inside the line over the limit that starts there.
@@ -242,6 +255,8 @@ pub struct StreamCutter {
     line_bytes_max: usize,
     /// A line over the limit that is being stepped over.
     skipped: Option<Skipped>,
+    /// What was cut or stepped over last.
+    tail: Tail,
 }
 
 #[derive(Debug)]
@@ -251,9 +266,14 @@ struct Skipped {
 }
 
 impl StreamCutter {
-    /// An empty one.
-    pub fn new(line_bytes_max: usize) -> StreamCutter {
-        StreamCutter { buffer: Vec::new(), filled: 0, searched: 0, line_bytes_max, skipped: None }
+    /// An empty one, which goes on behind `tail`.
+    pub fn new(line_bytes_max: usize, tail: Tail) -> StreamCutter {
+        StreamCutter { buffer: Vec::new(), filled: 0, searched: 0, line_bytes_max, skipped: None, tail }
+    }
+
+    /// What the bytes before the next cut say of that place. Of use only behind a cut, not after [`Cut::More`].
+    pub fn end(&self) -> End {
+        self.tail.end()
     }
 
     /// Room for the next read: what is missing to `chunk_bytes`, and never nothing.
@@ -291,6 +311,7 @@ impl StreamCutter {
             None if self.filled > self.line_bytes_max => {
                 let head = self.buffer[..self.filled.min(TOO_LONG_HEAD_BYTES)].to_vec();
                 self.skipped = Some(Skipped { line_bytes: self.filled as u64, head });
+                self.tail.push(&self.buffer[..self.filled]);
                 self.filled = 0;
                 self.searched = 0;
                 Cut::More
@@ -321,6 +342,7 @@ impl StreamCutter {
         if left > 0 && take_last_line {
             let mut lines = std::mem::take(&mut self.buffer);
             lines.truncate(left);
+            self.tail.push(&lines);
             return Cut::Lines(lines);
         }
         Cut::End { unfinished: left as u64 }
@@ -331,6 +353,7 @@ impl StreamCutter {
         match first_too_long(&self.buffer[..whole], self.line_bytes_max) {
             Some(line) if line.start == 0 => {
                 let head = self.buffer[..line.len().min(TOO_LONG_HEAD_BYTES)].to_vec();
+                self.tail.push(&self.buffer[..=line.end]);
                 self.carry_from(line.end + 1);
                 Cut::TooLong { line_bytes: line.len() as u64, covers: line.len() as u64 + 1, head }
             }
@@ -342,6 +365,7 @@ impl StreamCutter {
                 let carried = empty.len();
                 let mut lines = std::mem::replace(&mut self.buffer, empty);
                 lines.truncate(whole);
+                self.tail.push(&lines);
                 self.filled = carried;
                 self.searched = 0;
                 Cut::Lines(lines)
@@ -355,11 +379,13 @@ impl StreamCutter {
         match memchr(b'\n', &self.buffer[..self.filled]) {
             None => {
                 skipped.line_bytes += self.filled as u64;
+                self.tail.push(&self.buffer[..self.filled]);
                 self.filled = 0;
                 Cut::More
             }
             Some(newline) => {
                 let Skipped { line_bytes, head } = self.skipped.take().expect("as above");
+                self.tail.push(&self.buffer[..=newline]);
                 self.carry_from(newline + 1);
                 let line_bytes = line_bytes + newline as u64;
                 Cut::TooLong { line_bytes, covers: line_bytes + 1, head }
@@ -407,6 +433,7 @@ mod tests {
         let (mut kept, mut long, mut covered) = (Vec::new(), Vec::new(), 0);
         loop {
             assert_eq!(cutter.at(), covered);
+            assert_eq!(cutter.end(input), end_of(&input[..covered]));
             match cutter.cut(input, chunk_bytes) {
                 Cut::Lines(range) => {
                     assert!(!range.is_empty());
@@ -428,7 +455,7 @@ mod tests {
     }
 
     fn streamed(input: &[u8], reads: &[usize], chunk: usize, max: usize, take: bool) -> (Vec<u8>, Vec<u64>, u64) {
-        let mut cutter = StreamCutter::new(max);
+        let mut cutter = StreamCutter::new(max, Tail::default());
         let (mut kept, mut long, mut covered) = (Vec::new(), Vec::new(), 0u64);
         let mut rest = input;
         let mut reads = reads.iter().cycle();
@@ -457,6 +484,7 @@ mod tests {
                         return (kept, long, unfinished);
                     }
                 }
+                assert_eq!(cutter.end(), end_of(&input[..covered as usize]));
             }
         }
     }
@@ -468,7 +496,7 @@ mod tests {
             let length = random.usize(..200);
             let newline_every = random.usize(1..40);
             let input: Vec<u8> = (0..length)
-                .map(|_| if random.usize(..newline_every) == 0 { b'\n' } else { random.u8(b'a'..b'z') })
+                .map(|_| if random.usize(..newline_every) == 0 { b'\n' } else { random.u8(b'a'..=b'z') })
                 .collect();
             let (chunk, max, take) = (random.usize(1..64), random.usize(1..48), random.bool());
             let reads: Vec<usize> = (0..8).map(|_| random.usize(1..40)).collect();
@@ -487,7 +515,7 @@ mod tests {
 
     #[test]
     fn a_line_over_the_limit_is_not_held() {
-        let mut cutter = StreamCutter::new(1 << 20);
+        let mut cutter = StreamCutter::new(1 << 20, Tail::default());
         for _ in 0..4_000 {
             let n = cutter.space(256 << 10).len();
             cutter.space(256 << 10).fill(b'x');

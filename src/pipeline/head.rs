@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use memchr::memchr;
+use rapidhash::v3::rapidhash_v3;
 
 use crate::pipeline::parse::{self, Format, Kind};
 use crate::pipeline::serialize;
@@ -95,6 +96,12 @@ impl Head {
             Kind::Unknown => vec!["no access-log line among its first lines".to_owned()],
             kind => vec![format!("looks like {kind}")],
         }
+    }
+
+    /// The hash of the first line with something in it, by which a renamed source is known again. Of a line longer than
+    /// the head only its start counts, and of one that is not finished what is there by now.
+    pub fn first_line(&self) -> Option<u64> {
+        first_line(&self.looked_at).map(|line| rapidhash_v3(line.bytes))
     }
 
     /// What names the source's lines, so that they keep their ids wherever and whenever they are loaded again.

@@ -1,9 +1,11 @@
 //! [`Map`]: a file mapped into memory, and what can go wrong with one. All `unsafe` of reading files is here.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use memmap2::{Mmap, UncheckedAdvice};
 
@@ -13,7 +15,27 @@ use memmap2::{Mmap, UncheckedAdvice};
 /// change are therefore read instead (see [`source`](crate::pipeline::source)), and for the rest
 /// [`end_on_sigbus`] makes it an orderly end.
 #[derive(Debug)]
-pub struct Map(Mmap);
+pub struct Map {
+    map: Mmap,
+    in_use: Mutex<InUse>,
+}
+
+/// Which parts of a map somebody works on.
+#[derive(Debug, Default)]
+struct InUse {
+    /// Where they start.
+    starts: BTreeSet<usize>,
+    /// The end of the furthest part handed out.
+    end: usize,
+    /// Everything before was given back.
+    given_back: usize,
+}
+
+/// How far before the place where they were given back last pages are given back once more: touching a page also maps
+/// its neighbours, 64 KiB at least (`fault_around_bytes`) and a huge page at most, those before it included.
+const AROUND_BYTES: usize = 2 << 20;
+/// Pages are given back so many bytes at a time: a system call for each chunk would cost more than it saves.
+const GIVE_BACK_BYTES: usize = 1 << 20;
 
 impl Map {
     /// Maps the whole of `file`.
@@ -25,20 +47,37 @@ impl Map {
         // across two reads (no unchecked index comes from them), and a cut file ends the process by `end_on_sigbus`.
         let map = unsafe { Mmap::map(file)? };
         map.advise(memmap2::Advice::Sequential)?;
-        Ok(Map(map))
+        Ok(Map { map, in_use: Mutex::default() })
     }
 
     /// The file's bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
 
-    /// Gives the pages of `range` back, so that the resident memory of a 4 GiB file stays flat. They would be read
-    /// from the file again if somebody touched them.
-    pub fn give_back(&self, range: Range<usize>) {
-        // SAFETY: DontNeed on a shared or private mapping of a file that was never written to only drops clean pages;
-        // the next access reads the same bytes from the file.
-        let advised = unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+    /// Says that somebody will work on `range`, which starts where the last one ended or behind it.
+    pub fn take(&self, range: &Range<usize>) {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.starts.insert(range.start);
+        in_use.end = range.end;
+    }
+
+    /// Says that nobody needs `range` any more. The pages before everything that is still worked on are given back, so
+    /// that the resident memory of a 4 GiB file stays flat. They would be read from the file again if somebody touched
+    /// them.
+    pub fn give_back(&self, range: &Range<usize>) {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.starts.remove(&range.start);
+        let unused = in_use.starts.first().copied().unwrap_or(in_use.end);
+        if unused < in_use.given_back + GIVE_BACK_BYTES {
+            return;
+        }
+        let start = in_use.given_back.saturating_sub(AROUND_BYTES);
+        in_use.given_back = unused;
+        drop(in_use);
+        // SAFETY: DontNeed on a mapping of a file that was never written to only drops clean pages; the next access reads
+        // the same bytes from the file.
+        let advised = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, unused - start) };
         debug_assert!(advised.is_ok(), "{advised:?}"); // costs memory, not truth
     }
 }

@@ -16,10 +16,12 @@ pub mod decode; // gzip and zstd by their first bytes
 pub mod head; // the first bytes: identity and format
 mod map; // the mapped file; all unsafe of reading is there
 pub mod parse; // a line -> Record: fields borrowed from the chunk
-pub mod report;
+pub mod report; // Receipts add up: the law
 pub mod serialize; // a chunk's Records -> Block: documents and where they came from
 pub mod sink; // Blocks go out, Receipts come back
-pub mod source; // Source (what is asked for) -> Input: mapped or streamed // Receipts add up: the law
+pub mod skip; // to the place where an earlier run ended
+pub mod source; // Source (what is asked for) -> Input: mapped or streamed
+pub mod tail; // the bytes before a place, by which a later run knows it again
 
 pub mod memory; // how large chunks and tickets are
 pub mod parcel; // a Block on its way, with what its Receipt needs
@@ -43,8 +45,7 @@ use crate::error::{Error, Result};
 use parsers::Parsers;
 use pool::Pool;
 use reader::{Outlets, Readers};
-use report::collect::{Collector, Progress};
-use report::lines_file::LinesFile;
+use report::collect::{Collector, Keep, Progress};
 use report::{Ended, Report};
 use serialize::{Block, Plan};
 use sink::Sink;
@@ -88,8 +89,8 @@ const EVENTS_MAX: usize = 256;
 
 /// Hauls the lines of `sources` into `sink` and tells what became of each.
 ///
-/// `sources` is pulled by the readers, one at a time. `report` is the empty report to fill, `malformed_file` takes the
-/// lines that are no access-log lines, and `on_progress` is called in this thread; its error ends the run. There always
+/// `sources` is pulled by the readers, one at a time. `report` is the empty report to fill, `keep` takes the
+/// lines that became no document, and `on_progress` is called in this thread; its error ends the run. There always
 /// is a report, whatever happens: its `ended` says how it came to its end.
 pub fn run(
     sources: impl Iterator<Item = Source> + Send,
@@ -97,7 +98,7 @@ pub fn run(
     options: &Options,
     stop: &Arc<Stop>,
     report: Report,
-    malformed_file: Option<LinesFile>,
+    keep: Keep,
     on_progress: impl FnMut(Progress<'_>) -> Result<()>,
 ) -> Report {
     let started = Instant::now();
@@ -118,7 +119,7 @@ pub fn run(
         buffers: &buffers,
         sequence: AtomicU64::new(0),
     };
-    let mut collector = Collector::new(report, malformed_file, on_progress);
+    let mut collector = Collector::new(report, keep, on_progress);
 
     thread::scope(|scope| {
         let (chunk_sender, chunks) = bounded(options.parsers * 2);

@@ -48,17 +48,17 @@ impl Parsers<'_> {
     }
 
     fn parse(&self, worker: &mut serialize::Worker, chunk: Chunk, events: &Sender<Event>) -> Parcel {
-        let Chunk { file, offset, sequence, lines, mut ticket } = chunk;
+        let Chunk { file, offset, sequence, lines, end, mut ticket } = chunk;
         let range: Range<u64> = offset..offset + lines.covers();
         // The report lives as long as the run; if it is gone, so is everybody who could miss this.
-        let _ = events.send(Event::Read { file: file.id, range: range.clone(), lines: lines.count() });
+        let _ = events.send(Event::Read { file: file.id, range: range.clone(), lines: lines.count(), end });
         let mut block = self.blocks.take();
         block.clear();
         let chunk_bytes = lines.held_bytes();
         match lines {
             Lines::Mapped(map, range) => {
                 worker.fill(self.plan, &file.facts, &map.bytes()[range.clone()], offset, &mut block);
-                map.give_back(range);
+                map.give_back(&range);
             }
             Lines::Owned(bytes) => {
                 worker.fill(self.plan, &file.facts, &bytes, offset, &mut block);

@@ -17,8 +17,10 @@ use crate::pipeline::report::event::{Close, Event, Opening};
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
 use crate::pipeline::serialize::{FileFacts, Plan};
-use crate::pipeline::source::{self, Input, Map, OpenFile, Place, Source};
+use crate::pipeline::skip::{self, Skipped};
+use crate::pipeline::source::{self, Map, OpenFile, Place, Source};
 use crate::pipeline::stop::Stop;
+use crate::pipeline::tail::{End, Tail};
 use crate::pipeline::ticket::{Ticket, Tickets};
 
 /// How sources are read.
@@ -83,6 +85,9 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
     }
 
     fn read(&self, id: FileId, source: &Source, outlets: &Outlets) -> Result<(), Ended> {
+        if let Place::Skipped(_, why) = &source.place {
+            return outlets.not_opened(source, FileStatus::Skipped { why: why.clone() });
+        }
         let opened = source::open(source, self.stop).and_then(|mut opened| {
             let head = Head::read(&mut opened.input, || self.stop.is_raised())?;
             Ok((opened, head))
@@ -97,20 +102,30 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
             head::Content::Log { format, notes } => (format, notes),
             head::Content::Other { why } => return outlets.not_opened(source, FileStatus::Skipped { why }),
         };
-        let identity = head.identity(&self.options.namespace, source);
-        let facts = FileFacts::new(self.plan, source.uri(), identity, format, self.options.format.is_none(), None);
-        let file = Arc::new(OpenFile { id, facts });
+        let start = source.start.clone();
+        let identity = match &start {
+            Some(start) => start.identity,
+            None => head.identity(&self.options.namespace, source),
+        };
+        let (first_line, encoding) = (head.first_line(), opened.encoding);
+        let called = source.source_name.clone().unwrap_or_else(|| source.uri());
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None);
+        let file = Arc::new(OpenFile { id, facts, identity, first_line, encoding, start });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),
             notes,
             stored_bytes: opened.stored_bytes,
             stored_bytes_read: Arc::clone(&opened.stored_bytes_read),
         }))?;
-        let cutting = Cutting { readers: self, outlets, file: &file, offset: 0 };
-        let close = match opened.input {
-            Input::Mapped(map) => cutting.mapped(&map, take_last_line, &opened.stored_bytes_read),
-            Input::Stream(input) => cutting.streamed(head.bytes.as_slice().chain(input), take_last_line),
-        }?;
+        let offset = file.start.as_ref().map_or(0, |start| start.mark.offset);
+        let cutting = Cutting { readers: self, outlets, file: &file, offset };
+        let stored_bytes_read = Arc::clone(&opened.stored_bytes_read);
+        let close = match skip::to_start(&file, opened, head, self.stop) {
+            Ok(Skipped::Mapped(map)) => cutting.mapped(&map, take_last_line, &stored_bytes_read)?,
+            Ok(Skipped::Stream(input, tail)) => cutting.streamed(input, tail, take_last_line)?,
+            Ok(Skipped::Stopped) => cutting.stopped(),
+            Err(error) => cutting.damaged(&error),
+        };
         outlets.send(Event::Closed(close))
     }
 }
@@ -134,6 +149,8 @@ fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
         (Place::File(_), io::ErrorKind::NotFound) if !source.named => {
             FileStatus::Gone { why: "it was there when its directory was listed".to_owned() }
         }
+        // Cut or corrupt before its first byte could be unpacked.
+        (_, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => FileStatus::Damaged { offset: 0, why },
         _ => FileStatus::Failed { why },
     }
 }
@@ -149,25 +166,31 @@ struct Cutting<'a, I> {
 
 impl<I> Cutting<'_, I> {
     fn mapped(mut self, map: &Arc<Map>, take_last_line: bool, read: &AtomicU64) -> Result<Close, Ended> {
-        let mut cutter = MapCutter::new(0, self.readers.options.line_bytes_max, take_last_line);
+        let mut cutter = MapCutter::new(self.offset as usize, self.readers.options.line_bytes_max, take_last_line);
         loop {
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
             let lines = match cutter.cut(map.bytes(), self.readers.sizes.chunk_bytes()) {
-                Cut::Lines(range) => Lines::Mapped(Arc::clone(map), range),
+                Cut::Lines(range) => {
+                    map.take(&range);
+                    Lines::Mapped(Arc::clone(map), range)
+                }
                 Cut::TooLong { line_bytes, covers, head } => Lines::TooLong { line_bytes, covers, head },
                 Cut::More => {
-                    map.give_back(cutter.at()..cutter.looked_at());
+                    // A line over the limit: what was searched is not needed again, but for its start.
+                    let searched = cutter.at()..cutter.looked_at();
+                    map.take(&searched);
+                    map.give_back(&searched);
                     continue;
                 }
                 Cut::End { unfinished } => return Ok(self.end(unfinished)),
             };
             read.store(cutter.at() as u64, Ordering::Relaxed);
-            self.hand_on(lines, ticket)?;
+            self.hand_on(lines, cutter.end(map.bytes()), ticket)?;
         }
     }
 
-    fn streamed(mut self, mut input: impl Read, take_last_line: bool) -> Result<Close, Ended> {
-        let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max);
+    fn streamed(mut self, mut input: impl Read, tail: Tail, take_last_line: bool) -> Result<Close, Ended> {
+        let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max, tail);
         loop {
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
             let chunk_bytes = self.readers.sizes.chunk_bytes();
@@ -182,9 +205,9 @@ impl<I> Cutting<'_, I> {
                     let mut ticket = ticket;
                     loop {
                         match cut {
-                            Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), ticket)?,
+                            Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), cutter.end(), ticket)?,
                             Cut::TooLong { line_bytes, covers, head } => {
-                                self.hand_on(Lines::TooLong { line_bytes, covers, head }, ticket)?;
+                                self.hand_on(Lines::TooLong { line_bytes, covers, head }, cutter.end(), ticket)?;
                             }
                             Cut::More | Cut::End { .. } => return Ok(self.damaged(&error)),
                         }
@@ -195,9 +218,9 @@ impl<I> Cutting<'_, I> {
                 }
             };
             match cut {
-                Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), ticket)?,
+                Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), cutter.end(), ticket)?,
                 Cut::TooLong { line_bytes, covers, head } => {
-                    self.hand_on(Lines::TooLong { line_bytes, covers, head }, ticket)?;
+                    self.hand_on(Lines::TooLong { line_bytes, covers, head }, cutter.end(), ticket)?;
                 }
                 Cut::More => {}
                 Cut::End { unfinished } => return Ok(self.end(unfinished)),
@@ -213,7 +236,7 @@ impl<I> Cutting<'_, I> {
     }
 
     /// Gives whole lines to the parsers.
-    fn hand_on(&mut self, lines: Lines, mut ticket: Ticket) -> Result<(), Ended> {
+    fn hand_on(&mut self, lines: Lines, end: End, mut ticket: Ticket) -> Result<(), Ended> {
         let wanted = self.readers.sizes.ticket_bytes_for(lines.held_bytes());
         if wanted > ticket.bytes() {
             // A line longer than a chunk. The small ticket goes back first: nobody waits for bytes while holding some.
@@ -223,7 +246,7 @@ impl<I> Cutting<'_, I> {
         let offset = self.offset;
         self.offset += lines.covers();
         let sequence = self.readers.sequence.fetch_add(1, Ordering::Relaxed);
-        let chunk = Chunk { file: Arc::clone(self.file), offset, sequence, lines, ticket };
+        let chunk = Chunk { file: Arc::clone(self.file), offset, sequence, lines, end, ticket };
         self.outlets.chunks.send(chunk).map_err(|_| Ended)
     }
 

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::pipeline::decode::{self, Encoding};
 pub use crate::pipeline::map::Map;
+use crate::pipeline::report::coverage::Mark;
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::serialize::FileFacts;
 use crate::pipeline::stop::Stop;
@@ -29,6 +30,25 @@ pub struct Source {
     pub named: bool,
     /// The name to compute ids from, instead of the path.
     pub source_name: Option<String>,
+    /// What the control plane knows of it. `None`: it is read from its start, under the identity that it has by itself.
+    pub start: Option<Start>,
+}
+
+/// Where to begin in a source, and under which identity, as the control plane knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// How the control plane finds the source again when it is told of its progress.
+    pub tag: i64,
+    /// The source's identity. It may be that of another path, which the file had before it was renamed.
+    pub identity: [u8; 8],
+    /// The hash of the first line. If the source begins otherwise it is not the one that was meant, and is not read.
+    pub first_line: u64,
+    /// Everything before this place is settled. If other bytes lie before it, the source is not read.
+    pub mark: Mark,
+    /// Whether documents that are there already are this run's own, from before it was interrupted.
+    pub confirms: bool,
+    /// What the user should know, one sentence each without a final stop.
+    pub notes: Vec<String>,
 }
 
 /// Where a source lies.
@@ -40,13 +60,15 @@ pub enum Place {
     Stdin,
     /// Known by name alone: it could not even be listed, and this is why.
     Missing(PathBuf, String),
+    /// Left out on purpose, and this is why.
+    Skipped(PathBuf, String),
 }
 
 impl Source {
     /// How the source is called in reports and documents: its path as given, or `-`.
     pub fn uri(&self) -> String {
         match &self.place {
-            Place::File(path) | Place::Missing(path, _) => path.display().to_string(),
+            Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _) => path.display().to_string(),
             Place::Stdin => "-".to_owned(),
         }
     }
@@ -57,7 +79,7 @@ impl Source {
         match (&self.source_name, &self.place) {
             (Some(name), _) => name.clone(),
             (None, Place::Stdin) => "-".to_owned(),
-            (None, Place::File(path) | Place::Missing(path, _)) => {
+            (None, Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _)) => {
                 use std::os::unix::ffi::OsStrExt;
                 let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
                 let bytes = path.as_os_str().as_bytes();
@@ -77,6 +99,14 @@ pub struct OpenFile {
     pub id: FileId,
     /// What its documents need to know of it.
     pub facts: FileFacts,
+    /// What names its lines.
+    pub identity: [u8; 8],
+    /// The hash of its first line that is not blank; `None` while it has none.
+    pub first_line: Option<u64>,
+    /// How it is packed.
+    pub encoding: Encoding,
+    /// What the control plane knew of it.
+    pub start: Option<Start>,
 }
 
 /// The plain bytes of a source.
@@ -92,6 +122,8 @@ pub enum Input {
 pub struct Opened {
     /// Its plain bytes.
     pub input: Input,
+    /// The file behind a stream of bytes that are plain already: to go to a place in it without reading up to there.
+    pub plain: Option<Arc<File>>,
     /// How they were packed.
     pub encoding: Encoding,
     /// The input's size on disk in bytes, where it has one.
@@ -119,7 +151,7 @@ pub fn open(source: &Source, stop: &Arc<Stop>) -> io::Result<Opened> {
             use std::os::fd::AsFd;
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
         }
-        Place::Missing(_, why) => return Err(io::Error::other(why.clone())),
+        Place::Missing(_, why) | Place::Skipped(_, why) => return Err(io::Error::other(why.clone())),
     };
     let metadata = file.metadata()?;
     if metadata.is_dir() {
@@ -144,15 +176,18 @@ fn open_regular(file: File, metadata: &Metadata) -> io::Result<Opened> {
     } else {
         None
     };
+    let mut plain = None;
     let input = match input {
         Some(mapped) => mapped,
         None => {
+            let file = Arc::new(file);
+            plain = (encoding == Encoding::Plain).then(|| Arc::clone(&file));
             let counted = Counted { input: file, bytes: Arc::clone(&stored_bytes_read) };
             Input::Stream(decode::decoder(encoding, counted)?)
         }
     };
     let end_is_certain = encoding != Encoding::Plain || settled;
-    Ok(Opened { input, encoding, stored_bytes: Some(metadata.len()), stored_bytes_read, end_is_certain })
+    Ok(Opened { input, plain, encoding, stored_bytes: Some(metadata.len()), stored_bytes_read, end_is_certain })
 }
 
 fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<Opened> {
@@ -161,9 +196,9 @@ fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<
     let counted = Counted { input: patient, bytes: Arc::clone(&stored_bytes_read) };
     let peeked = decode::peek(counted, || stop.is_raised())?;
     let encoding = decode::encoding(peeked.start());
-    let stored_bytes = metadata.file_type().is_file().then(|| metadata.len());
+    let stored_bytes = metadata.file_type().is_file().then_some(metadata.len());
     let input = Input::Stream(decode::decoder(encoding, peeked)?);
-    Ok(Opened { input, encoding, stored_bytes, stored_bytes_read, end_is_certain: true })
+    Ok(Opened { input, plain: None, encoding, stored_bytes, stored_bytes_read, end_is_certain: true })
 }
 
 /// Whether nobody has written to the file for ten minutes. A clock that was set back makes it unsettled.

@@ -10,15 +10,13 @@ use super::malformed::Malformed;
 use super::record::{Dirty, Record, Request, Span};
 use super::timestamp::{Days, TIME_BYTES};
 
-/// The line between `start` and `end` (its newline, or the end of the text) without a carriage return at its end,
-/// and without what else is no part of it: NULs, which copytruncate leaves before the first line written after it,
-/// and a byte-order mark.
-pub(super) fn trim(text: &[u8], mut start: usize, mut end: usize) -> Span {
-    if text[start..end].last() == Some(&b'\r') {
-        end -= 1;
-    }
+/// The line without a carriage return at its end, and without what else is no part of it: NULs, which copytruncate
+/// leaves before the first line written after it, and a byte-order mark.
+pub(super) fn trim(line: &[u8]) -> Span {
+    let end = line.strip_suffix(b"\r").unwrap_or(line).len();
+    let mut start = 0;
     loop {
-        start += match &text[start..end] {
+        start += match &line[start..end] {
             [0, ..] => 1,
             [0xef, 0xbb, 0xbf, ..] => 3,
             _ => return Span::new(start, end),
@@ -133,24 +131,22 @@ fn client(rest: &mut Rest) -> Option<(Span, Span)> {
 /// one, and the user is all that stands before.
 fn user_and_time(rest: &mut Rest) -> Result<(Span, Span), Malformed> {
     let (text, start) = (rest.text, rest.at);
-    let mut reason = Malformed::NoTime;
+    // ` [` before the time, and `] ` behind it.
+    const AROUND: usize = TIME_BYTES + 4;
     for quote in memchr::memchr_iter(b'"', rest.bytes()).map(|n| start + n) {
-        if !text[start..quote].ends_with(b"] ") {
-            continue;
+        let Some(end) = quote.checked_sub(AROUND).filter(|end| *end >= start) else { continue };
+        if text[end..].starts_with(b" [") && text[..quote].ends_with(b"] ") {
+            rest.at = quote;
+            return Ok((Span::new(start, end), Span::new(end + 2, quote - 2)));
         }
-        reason = Malformed::BadTime;
-        let Some(bracket) = quote.checked_sub(TIME_BYTES + 3).filter(|bracket| *bracket >= start) else { continue };
-        if text[bracket] != b'[' {
-            continue;
-        }
-        if bracket == start || text[bracket - 1] != b' ' {
-            reason = Malformed::NoClient;
-            continue;
-        }
-        rest.at = quote;
-        return Ok((Span::new(start, bracket - 1), Span::new(bracket + 1, bracket + 1 + TIME_BYTES)));
     }
-    Err(reason)
+    Err(match rest.bytes() {
+        [b'[', time_and_more @ ..] if time_and_more[TIME_BYTES.min(time_and_more.len())..].starts_with(b"] \"") => {
+            Malformed::NoClient
+        }
+        no_time if memchr::memmem::find(no_time, b"] \"").is_some() => Malformed::BadTime,
+        _ => Malformed::NoTime,
+    })
 }
 
 /// `<"> *(any / "\" any) <">`: a backslash takes the next byte with it.
@@ -207,7 +203,7 @@ fn is_version(version: &[u8]) -> bool {
 }
 
 /// `tchar` of RFC 9110, 5.6.2.
-fn is_token_byte(byte: &u8) -> bool {
+pub(super) fn is_token_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 

@@ -2,14 +2,15 @@
 //!
 //! It runs in the caller's thread, so whoever called learns of each moved watermark before anybody else can build on it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::coverage::{Coverage, PrefixCounts};
+use super::coverage::{Coverage, Mark};
+use super::dead_letters;
 use super::event::{Close, Event, Opening};
 use super::lines_file::LinesFile;
 use super::progress::Counters;
@@ -23,18 +24,26 @@ use crate::pipeline::stop::{Reason, Stop};
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// A file's watermark moved.
-    Watermark {
-        /// The file.
-        file: &'a OpenFile,
-        /// Its lines up to here are settled.
-        watermark: u64,
-        /// What became of them.
-        counts: &'a PrefixCounts,
-    },
-    /// A file is done with, well or not. Files that were never opened come here, too.
-    Done(&'a FileReport),
+    Watermark(FileProgress<'a>),
+    /// A file is done with, well or not.
+    Done(FileProgress<'a>),
+    /// A source that was never read is done with: left out, or not to be opened.
+    NotOpened(&'a FileReport),
     /// Some time has passed: a good moment to tell how it goes.
     Tick(Counters),
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug)]
+pub struct FileProgress<'a> {
+    /// The file.
+    pub file: &'a OpenFile,
+    /// All lines before this place are settled.
+    pub watermark: &'a Mark,
+    /// The same without a half last line: where a later run goes on if the file has grown.
+    pub whole_lines: &'a Mark,
+    /// What this run made of it so far, lines beyond the watermark included.
+    pub report: &'a FileReport,
 }
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
@@ -44,10 +53,68 @@ const TICK_EVERY: Duration = Duration::from_millis(100);
 pub struct Collector<F> {
     report: Report,
     open: HashMap<FileId, Open>,
-    malformed_file: Option<LinesFile>,
+    keep: Keep,
+    /// Bytes of lines to keep that wait for their file's watermark.
+    waiting_bytes: usize,
+    /// Documents rejected in this run, of so many.
+    rejected: u64,
+    documents: u64,
     on_progress: F,
     stored_bytes_done: u64,
     ticked: Instant,
+}
+
+/// What is kept of lines that became no document in the index, and how many of them are too many.
+#[derive(Debug, Default)]
+pub struct Keep {
+    /// Takes lines that are no access-log lines.
+    pub malformed: Option<LinesFile>,
+    /// Takes documents that were refused for good.
+    pub dead_letters: Option<LinesFile>,
+    /// The run stops when more documents are rejected than this number *and* than this part (0 to 1) of all.
+    pub rejected_max: Option<(u64, f64)>,
+}
+
+/// Lines to keep wait for the watermark, so that a run that goes on later finds in the files exactly what lies before
+/// it. Where one batch is stuck and thousands of others go by, memory comes first: beyond this many bytes they are
+/// written at once, and a later part of the run may write them again.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// Lines of one receipt that are to be kept.
+#[derive(Debug, Default)]
+struct Kept {
+    malformed: Vec<u8>,
+    dead_letters: Vec<u8>,
+}
+
+impl Keep {
+    /// Takes out of a receipt what is to be kept.
+    fn take(&self, receipt: &mut Receipt, uri: &str) -> Kept {
+        let mut dead_letters = Vec::new();
+        if self.dead_letters.is_some() && !receipt.dead_letters.is_empty() {
+            let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            for letter in &receipt.dead_letters {
+                dead_letters::write(&mut dead_letters, uri, letter, &time);
+            }
+        }
+        Kept { malformed: std::mem::take(&mut receipt.malformed_ndjson), dead_letters }
+    }
+
+    fn write(&self, kept: &Kept) -> Result<()> {
+        if let Some(file) = &self.malformed {
+            file.write(&kept.malformed)?;
+        }
+        if let Some(file) = &self.dead_letters {
+            file.write(&kept.dead_letters)?;
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.malformed.len() + self.dead_letters.len()
+    }
 }
 
 /// A file on its way.
@@ -57,15 +124,27 @@ struct Open {
     coverage: Coverage,
     close: Option<Close>,
     stored_bytes_read: Arc<AtomicU64>,
+    /// What is to be kept of lines beyond the watermark, by where their block starts.
+    kept: BTreeMap<u64, Kept>,
+}
+
+impl Open {
+    fn progress(&self) -> FileProgress<'_> {
+        let (watermark, whole_lines) = (self.coverage.watermark(), self.coverage.whole_lines());
+        FileProgress { file: &self.file, watermark, whole_lines, report: &self.report }
+    }
 }
 
 impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
-    /// Collects into `report`; malformed lines go to `malformed_file`.
-    pub fn new(report: Report, malformed_file: Option<LinesFile>, on_progress: F) -> Collector<F> {
+    /// Collects into `report`.
+    pub fn new(report: Report, keep: Keep, on_progress: F) -> Collector<F> {
         Collector {
             report,
             open: HashMap::new(),
-            malformed_file,
+            keep,
+            waiting_bytes: 0,
+            rejected: 0,
+            documents: 0,
             on_progress,
             stored_bytes_done: 0,
             ticked: Instant::now(),
@@ -90,15 +169,19 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Named => self.report.sources.named += 1,
-            Event::NotOpened(file) => self.done(*file)?,
+            Event::NotOpened(file) => {
+                let told = (self.on_progress)(Progress::NotOpened(&file));
+                self.report.add_file(*file);
+                told?;
+            }
             Event::Opened(opening) => self.opened(opening),
-            Event::Read { file, range, lines } => {
+            Event::Read { file, range, lines, end } => {
                 let open = self.open.get_mut(&file).expect("a file is opened before it is read");
                 open.report.counts.lines_read += lines;
                 open.report.counts.bytes_read += range.end - range.start;
-                open.coverage.read(range, lines);
+                open.coverage.read(range, lines, end);
             }
-            Event::Settled(receipt) => self.settled(&receipt)?,
+            Event::Settled(receipt) => self.settled(*receipt)?,
             Event::Closed(close) => {
                 let id = close.file;
                 self.open.get_mut(&id).expect("a file is opened before it is closed").close = Some(close);
@@ -111,50 +194,92 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     fn opened(&mut self, Opening { file, notes, stored_bytes_read, .. }: Opening) {
         let mut report = FileReport::new(&file.facts.uri);
         report.notes = notes;
-        let coverage = Coverage::default();
-        self.open.insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read });
+        let coverage = match &file.start {
+            Some(start) => {
+                report.resumed_at = start.mark.offset;
+                report.notes.extend(start.notes.iter().cloned());
+                Coverage::from(start.mark)
+            }
+            None => Coverage::default(),
+        };
+        self.open
+            .insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read, kept: BTreeMap::new() });
     }
 
-    fn settled(&mut self, receipt: &Receipt) -> Result<()> {
-        if let Some(malformed_file) = &mut self.malformed_file {
-            malformed_file.write(&receipt.malformed_ndjson)?;
-        }
+    fn settled(&mut self, mut receipt: Receipt) -> Result<()> {
         let open = self.open.get_mut(&receipt.file).expect("a file is opened before it is settled");
-        open.report.counts.add_receipt(receipt);
-        if open.coverage.settle(receipt) {
-            let (watermark, counts) = (open.coverage.watermark(), open.coverage.prefix());
-            (self.on_progress)(Progress::Watermark { file: &open.file, watermark, counts })?;
+        if open.file.start.as_ref().is_some_and(|start| start.confirms) {
+            receipt.outcomes.confirm_duplicates();
         }
-        self.done_if_complete(receipt.file)
+        open.report.counts.add_receipt(&receipt);
+        let moved = open.coverage.settle(&receipt);
+        self.rejected += receipt.outcomes.rejected;
+        self.documents += receipt.outcomes.documents();
+        let kept = self.keep.take(&mut receipt, &open.report.uri);
+        if kept.bytes() > 0 {
+            self.waiting_bytes += kept.bytes();
+            open.kept.insert(receipt.range.start, kept);
+        }
+        let watermark = open.coverage.watermark().offset;
+        self.write_kept(receipt.file, watermark)?;
+        if self.waiting_bytes > WAITING_BYTES_MAX {
+            let files: Vec<FileId> = self.open.keys().copied().collect();
+            for file in files {
+                self.write_kept(file, u64::MAX)?;
+            }
+        }
+        if moved {
+            (self.on_progress)(Progress::Watermark(self.open[&receipt.file].progress()))?;
+        }
+        self.done_if_complete(receipt.file)?;
+        match self.keep.rejected_max {
+            Some((most, share)) if self.rejected > most && self.rejected as f64 > share * self.documents as f64 => {
+                Err(Error::stopped(format!("{} of {} documents were rejected", self.rejected, self.documents))
+                    .hint("see why in the dead letters; --max-rejected sets the limit"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what is to be kept of a file's lines before `watermark`.
+    fn write_kept(&mut self, file: FileId, watermark: u64) -> Result<()> {
+        let open = self.open.get_mut(&file).expect("a file with lines to keep is open");
+        while let Some(first) = open.kept.first_entry()
+            && *first.key() < watermark
+        {
+            let kept = first.remove();
+            self.waiting_bytes -= kept.bytes();
+            self.keep.write(&kept)?;
+        }
+        Ok(())
     }
 
     fn done_if_complete(&mut self, id: FileId) -> Result<()> {
         let open = &self.open[&id];
         match &open.close {
             Some(close) if open.coverage.is_complete(close.end) => {
-                let open = self.open.remove(&id).expect("looked at just now");
-                let report = self.finished(open);
-                self.done(report)
+                let mut open = self.open.remove(&id).expect("looked at just now");
+                self.finish_file(&mut open);
+                self.done(open)
             }
             _ => Ok(()),
         }
     }
 
-    /// A file's report once nothing more can come.
-    fn finished(&mut self, open: Open) -> FileReport {
+    /// Ends a file's report once nothing more can come.
+    fn finish_file(&mut self, open: &mut Open) {
         self.stored_bytes_done += open.stored_bytes_read.load(Ordering::Relaxed);
-        let mut report = open.report;
+        let report = &mut open.report;
         report.format = Some(FormatUsed { name: open.file.facts.format().as_str(), guessed: open.file.facts.guessed });
-        if let Some(close) = open.close {
+        if let Some(close) = open.close.take() {
             report.status = close.status;
             report.unfinished = close.unfinished;
         }
-        report
     }
 
-    fn done(&mut self, report: FileReport) -> Result<()> {
-        let told = (self.on_progress)(Progress::Done(&report));
-        self.report.add_file(report);
+    fn done(&mut self, open: Open) -> Result<()> {
+        let told = (self.on_progress)(Progress::Done(open.progress()));
+        self.report.add_file(open.report);
         told
     }
 
@@ -184,30 +309,31 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         let mut left: Vec<FileId> = self.open.keys().copied().collect();
         left.sort_unstable();
         for id in left {
-            let open = self.open.remove(&id).expect("listed just now");
-            let unsettled = open.coverage.unsettled_lines();
-            let mut report = self.finished(open);
+            let mut open = self.open.remove(&id).expect("listed just now");
+            self.finish_file(&mut open);
             if stopped {
-                report.counts.unsettled = unsettled;
-                if report.status == FileStatus::Loaded {
-                    report.status = FileStatus::Stopped;
-                }
+                open.report.counts.unsettled = open.coverage.unsettled_lines();
             }
-            if let Err(error) = self.done(report) {
+            if open.report.status == FileStatus::Loaded {
+                open.report.status = FileStatus::Stopped; // not all of its lines have their receipt
+            }
+            // Rejected is rejected, also beyond the watermark. A part of the run that goes on meets these lines again.
+            let kept = std::mem::take(&mut open.kept);
+            let written = kept.values().try_for_each(|kept| self.keep.write(kept));
+            if let Err(error) = written.and(self.done(open)) {
                 self.report.note(error.to_string());
             }
         }
-        if let Some(malformed_file) = self.malformed_file.take()
-            && let Err(error) = malformed_file.finish()
-        {
-            self.failed(error);
+        for file in [self.keep.malformed.take(), self.keep.dead_letters.take()].into_iter().flatten() {
+            let path = file.path().to_owned();
+            match file.finish() {
+                Ok(0) => {}
+                Ok(left_out) => {
+                    self.report.note(format!("{left_out} lines were left out of {}: it is full", path.display()));
+                }
+                Err(error) => self.report.failed(error),
+            }
         }
         self.report
-    }
-
-    fn failed(&mut self, error: Error) {
-        if matches!(self.report.ended, super::totals::Ended::Complete) {
-            self.report.ended = super::totals::Ended::Failed(error);
-        }
     }
 }

@@ -14,16 +14,19 @@ pub fn shown(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Like [`shown`], cut to at most `width` characters; what was cut is told by `…` at the end.
+/// Like [`shown`], at most `width` characters wide. Of longer text the middle gives way to `…`: what is wrong with a line
+/// is seen at its start or at its end.
 pub fn shown_within(bytes: &[u8], width: usize) -> String {
-    // A character takes at most four bytes: no need to look at a line of a megabyte.
-    let near = &bytes[..bytes.len().min(width.saturating_mul(4).saturating_add(4))];
-    let text = shown(near);
-    if near.len() == bytes.len() && text.chars().count() <= width {
+    let text = shown(bytes);
+    let length = text.chars().count();
+    if length <= width {
         return text.into_owned();
     }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    let kept = width.saturating_sub(1);
+    let tail = kept / 3;
+    let mut cut: String = text.chars().take(kept - tail).collect();
     cut.push('…');
+    cut.extend(text.chars().skip(length - tail));
     cut
 }
 
@@ -88,10 +91,10 @@ mod tests {
     #[test]
     fn cut_to_width() {
         assert_eq!(shown_within(b"abcdef", 6), "abcdef");
-        assert_eq!(shown_within(b"abcdefg", 6), "abcde…");
+        assert_eq!(shown_within(b"abcdefg", 6), "abcd…g");
         assert_eq!(shown_within("日本日本".as_bytes(), 3), "日本…");
         assert_eq!(shown_within(&[b'a'; 100_000], 3), "aa…");
-        assert_eq!(shown_within(b"\x1b\x1b", 6), "\\x1b\\…");
+        assert_eq!(shown_within(b"\x1b\x1b", 6), "\\x1b…b");
         assert_eq!(shown_within(b"", 0), "");
     }
 }

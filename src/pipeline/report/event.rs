@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use super::receipt::{FileId, Receipt};
 use super::totals::{FileReport, FileStatus, UnfinishedLine};
 use crate::pipeline::source::OpenFile;
+use crate::pipeline::tail::End;
 
 /// Something the report has to know.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Event {
         range: Range<u64>,
         /// How many newlines say.
         lines: u64,
+        /// What the bytes before the range's end say of it.
+        end: End,
     },
     /// From the sink: what became of the lines of one block.
     Settled(Box<Receipt>),

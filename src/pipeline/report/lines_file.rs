@@ -1,20 +1,33 @@
 //! [`LinesFile`]: an NDJSON file of lines that need somebody's attention, with a cap.
+//!
+//! A run may not say that a line is settled before the line is safe here, so whoever stores watermarks holds a second
+//! handle, and calls [`LinesFile::sync`] first. A run that goes on after it was killed cuts the file back to the length
+//! that was stored with the watermark, or the lines behind it would be there twice.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result, io_reason};
 
-/// An NDJSON file that grows by whole lines, up to a limit.
-#[derive(Debug)]
+/// An NDJSON file that grows by whole lines, up to a limit. Clones are handles of the same file.
+#[derive(Clone, Debug)]
 pub struct LinesFile {
-    path: PathBuf,
+    path: Arc<Path>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
     file: BufWriter<File>,
+    /// The file's length with what is still buffered.
     bytes: u64,
     bytes_max: u64,
     /// Lines that were left out because of the limit.
     left_out: u64,
+    /// What was written since the last sync.
+    unsynced: bool,
 }
 
 impl LinesFile {
@@ -22,45 +35,124 @@ impl LinesFile {
     ///
     /// # Errors
     /// If it cannot be opened for writing.
+    pub fn open(path: &Path, bytes_max: u64) -> Result<LinesFile> {
+        let file =
+            OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed("open", path, &error))?;
+        let bytes = file.metadata().map_err(|error| failed("open", path, &error))?.len();
+        let inner = Inner { file: BufWriter::new(file), bytes, bytes_max, left_out: 0, unsynced: false };
+        Ok(LinesFile { path: path.into(), inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// The same from nothing: what is there is thrown away.
+    ///
+    /// # Errors
+    /// If it cannot be opened for writing.
     pub fn create(path: &Path, bytes_max: u64) -> Result<LinesFile> {
-        let file = File::create(path).map_err(|error| {
-            Error::failed(format!("cannot open {} for writing: {}", path.display(), io_reason(&error)))
-        })?;
-        Ok(LinesFile { path: path.to_owned(), file: BufWriter::new(file), bytes: 0, bytes_max, left_out: 0 })
+        LinesFile::open_cut_back(path, bytes_max, 0)
+    }
+
+    /// The same for a run that goes on: what lies behind `bytes` is cut off, for it will be written again.
+    ///
+    /// # Errors
+    /// If it cannot be opened or cut.
+    pub fn open_cut_back(path: &Path, bytes_max: u64, bytes: u64) -> Result<LinesFile> {
+        let opened = LinesFile::open(path, bytes_max)?;
+        {
+            let mut inner = opened.lock();
+            let file = inner.file.get_ref();
+            // A pipe or a device keeps nothing that could be cut.
+            let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+            if regular && inner.bytes > bytes {
+                file.set_len(bytes).map_err(|error| failed("cut back", path, &error))?;
+                inner.bytes = bytes;
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Adds whole lines, as many as the limit allows.
     ///
     /// # Errors
     /// If they cannot be written (a full disk): then the run should end, for what it promised to keep it cannot.
-    pub fn write(&mut self, lines: &[u8]) -> Result<()> {
+    pub fn write(&self, lines: &[u8]) -> Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
-        if self.bytes + lines.len() as u64 > self.bytes_max {
-            self.left_out += memchr::memchr_iter(b'\n', lines).count() as u64;
+        let mut inner = self.lock();
+        if inner.bytes + lines.len() as u64 > inner.bytes_max {
+            inner.left_out += memchr::memchr_iter(b'\n', lines).count() as u64;
             return Ok(());
         }
-        self.bytes += lines.len() as u64;
-        self.file.write_all(lines).map_err(|error| failed(&self.path, &error))
+        inner.bytes += lines.len() as u64;
+        inner.unsynced = true;
+        inner.file.write_all(lines).map_err(|error| failed("write to", &self.path, &error))
     }
 
-    /// Writes out what is buffered and makes it durable. Gives the number of lines left out because of the limit.
+    /// Makes everything written so far durable. Gives the file's length in bytes.
     ///
     /// # Errors
     /// As [`LinesFile::write`].
-    pub fn finish(mut self) -> Result<u64> {
-        let written = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
-        match written {
-            Ok(()) => Ok(self.left_out),
-            // A pipe or /dev/stderr cannot be synced, and need not be.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(self.left_out),
-            Err(error) => Err(failed(&self.path, &error)),
+    pub fn sync(&self) -> Result<u64> {
+        let mut inner = self.lock();
+        if inner.unsynced {
+            match inner.file.flush().and_then(|()| inner.file.get_ref().sync_data()) {
+                Ok(()) => {}
+                // A pipe or /dev/stderr cannot be synced, and need not be.
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {}
+                Err(error) => return Err(failed("write to", &self.path, &error)),
+            }
+            inner.unsynced = false;
         }
+        Ok(inner.bytes)
+    }
+
+    /// Makes everything durable for the last time. Gives the number of lines left out because of the limit.
+    ///
+    /// # Errors
+    /// As [`LinesFile::write`].
+    pub fn finish(self) -> Result<u64> {
+        self.sync()?;
+        Ok(self.lock().left_out)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::stopped(format!("cannot write to {}: {}", path.display(), io_reason(error)))
-        .hint("make room or name another file, then run the same load again")
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    let message = format!("cannot {what} {}: {}", path.display(), io_reason(error));
+    match what {
+        // Before the first byte is read: nothing that could go on.
+        "open" => Error::failed(message),
+        _ => Error::stopped(message).hint("make room or name another file, then run the same load again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_kept_up_to_the_limit_and_cut_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.ndjson");
+        let lines = LinesFile::open(&path, 10).unwrap();
+        lines.write(b"a\nb\n").unwrap();
+        assert_eq!(lines.clone().sync(), Ok(4));
+        lines.write(b"1234567\n8\n").unwrap();
+        lines.write(b"cdefg\n").unwrap();
+        assert_eq!(lines.finish(), Ok(2));
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\nb\ncdefg\n");
+        let lines = LinesFile::open_cut_back(&path, 10, 4).unwrap();
+        lines.write(b"c\n").unwrap();
+        assert_eq!(lines.sync(), Ok(6));
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\nb\nc\n");
+        assert_eq!(LinesFile::open_cut_back(&path, 10, 400).unwrap().sync(), Ok(6), "a shorter file is left alone");
+    }
 }

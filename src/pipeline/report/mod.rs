@@ -5,6 +5,7 @@ pub mod event; // what the stages tell
 pub mod coverage; // which bytes are settled, and how far without a gap
 pub mod collect; // events become reports
 pub mod lines_file; // malformed lines, kept
+pub mod dead_letters; // rejected documents, kept and read again
 pub mod totals; // the data: counts, files, the run; the law and the exit code
 pub mod summary; // the report for people
 pub mod json; // the report for machines

@@ -89,7 +89,6 @@ impl Progress {
                 Mode::Bar => {
                     self.bar.set_position(counters.stored_bytes);
                     self.bar.set_message(line);
-                    self.bar.tick();
                 }
                 Mode::Lines => self.print(&format!("loghaul: {line}")),
                 Mode::None => {}

@@ -51,6 +51,12 @@ impl Outcomes {
         self.indexed + self.duplicate + self.rejected
     }
 
+    /// Counts duplicates as documents of our own, sent before with an unknown outcome.
+    pub fn confirm_duplicates(&mut self) {
+        self.confirmed += self.duplicate;
+        self.indexed += std::mem::take(&mut self.duplicate);
+    }
+
     /// Adds another count to this one.
     pub fn add(&mut self, other: &Outcomes) {
         self.indexed += other.indexed;

@@ -50,6 +50,10 @@ pub struct Context<'a> {
 pub fn summary(report: &Report, context: &Context) -> String {
     let mut page = Page { text: String::new() };
     page.paragraph(&headline(report));
+    if report.ended == Ended::OutputClosed && report.exit_code() == 0 {
+        // `loghaul parse access.log | head`: who has seen enough does not want to read on here.
+        return page.text;
+    }
     trouble(&mut page, report);
     page.text.push('\n');
     laws(&mut page, report, context);
@@ -94,6 +98,7 @@ fn headline(report: &Report) -> String {
             }
             match (buts.is_empty(), report.sources.named) {
                 (true, 0) => "There was nothing to load: no source has a log.".to_string(),
+                (true, _) if report.counts.lines_read == 0 => format!("There were no lines to load, in {took}."),
                 (true, _) if report.counts.lines_read == 1 => format!("The one line is accounted for, in {took}."),
                 (true, _) => format!("All {lines} accounted for, in {took}."),
                 (false, _) => format!("Done in {took}, {lines} accounted for, but {}.", buts.join(" and ")),
@@ -575,6 +580,15 @@ Next       make room on the cluster's disks
             text.contains("loaded     access.log: its counts do not add up: 3 lines read, 2 with an outcome, 0"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn nobody_reads_on() {
+        let report = plain(|file, report| {
+            file.status = FileStatus::Stopped;
+            report.ended = Ended::OutputClosed;
+        });
+        check(&report, &CONTEXT, "Ended after 0.50 s, 2 lines read: nobody reads our standard output any more.\n");
     }
 
     #[test]

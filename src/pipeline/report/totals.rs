@@ -215,7 +215,9 @@ pub struct FileReport {
     pub status: FileStatus,
     /// How it was read. None if nothing was.
     pub format: Option<FormatUsed>,
-    /// Its lines.
+    /// Where this run began to read it, in decompressed bytes: what comes before was loaded by an earlier run.
+    pub resumed_at: u64,
+    /// The lines that this run read.
     pub counts: Counts,
     /// A half last line that was left, if there was one.
     pub unfinished: Option<UnfinishedLine>,
@@ -230,6 +232,7 @@ impl FileReport {
             uri: uri.into(),
             status: FileStatus::Stopped,
             format: None,
+            resumed_at: 0,
             counts: Counts::default(),
             unfinished: None,
             notes: Vec::new(),
@@ -342,6 +345,8 @@ pub struct FormatFiles {
 pub struct Report {
     /// How the run came to its end.
     pub ended: Ended,
+    /// The run's number in the ledger, if one is kept.
+    pub run: Option<i64>,
     /// Sources by what became of them. `named` is set by whoever lists them, the others by [`Report::add_file`].
     pub sources: SourceCounts,
     /// The sums of all files.
@@ -379,6 +384,7 @@ impl Report {
     pub fn new(max_malformed: f64, files: Option<FilesSpool>) -> Report {
         Report {
             ended: Ended::Complete,
+            run: None,
             sources: SourceCounts::default(),
             counts: Counts::default(),
             formats: BTreeMap::new(),
@@ -435,6 +441,14 @@ impl Report {
             if self.problems.len() < PROBLEMS_MAX {
                 self.problems.push(file);
             }
+        }
+    }
+
+    /// Something could not be done at the end. The first failure stays.
+    pub fn failed(&mut self, error: Error) {
+        match self.ended {
+            Ended::Complete | Ended::OutputClosed => self.ended = Ended::Failed(error),
+            Ended::Interrupted(_) | Ended::Failed(_) => self.note(error.to_string()),
         }
     }
 

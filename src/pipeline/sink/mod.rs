@@ -38,7 +38,7 @@ pub enum Sink<'s> {
     /// OpenSearch, by so many writers at most.
     OpenSearch {
         /// The cluster.
-        destination: Destination<'s>,
+        destination: Box<Destination<'s>>,
         /// Writer threads: 1 or more. How many of them send at a time is the pace's decision.
         writers: usize,
     },

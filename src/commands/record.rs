@@ -1,0 +1,181 @@
+//! [`Record`]: a load's side of the ledger. Which run it is, which sources are new to it, and the files beside it.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli;
+use crate::commands::only_new::OnlyNew;
+use crate::config::{LedgerConfig, LoadConfig, Resume};
+use crate::error::{Error, Result};
+use crate::ledger::{Chooser, Destination, Kept, Ledger, Run, RunSpec};
+use crate::opensearch::{Address, Client, Method};
+use crate::pipeline::report::collect::Keep;
+use crate::pipeline::report::lines_file::LinesFile;
+use crate::pipeline::source::Source;
+use crate::pipeline::stop::Stop;
+
+/// How large a file beside the ledger may become, in bytes. A file that the user names has no limit.
+const BESIDE_BYTES_MAX: u64 = 1 << 30;
+
+/// A load in the ledger.
+pub struct Record {
+    /// The run.
+    pub run: Run,
+    chooser: Chooser,
+}
+
+impl Record {
+    /// Begins a run, or goes on with one. `None` where no ledger is kept; then `keep` has what the user named.
+    ///
+    /// # Errors
+    /// The ledger cannot be used, or there is nothing to go on with.
+    pub fn begin(
+        config: &LoadConfig,
+        client: &Arc<Client>,
+        cluster: String,
+        stop: &Arc<Stop>,
+    ) -> Result<(Option<Record>, Keep)> {
+        let mut keep = Keep {
+            rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
+            ..Keep::default()
+        };
+        let named = |path: &Option<std::path::PathBuf>| path.clone();
+        let (malformed, dead_letters) = (named(&config.report.malformed), named(&config.writing.dead_letters));
+        let LedgerConfig::On { path, resume, again } = &config.ledger else {
+            keep.malformed = malformed.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
+            keep.dead_letters = dead_letters.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
+            return Ok((None, keep));
+        };
+        let ledger = Ledger::open(path)?;
+        let spec = spec(config, cluster);
+        let (mut run, before) = match resume {
+            None => (ledger.begin(&spec)?, None),
+            Some(which) => {
+                let run = ledger.resume(&spec, number(which)?)?;
+                let before = ledger.run(run.id())?;
+                (run, Some(before))
+            }
+        };
+        let (kept_malformed, kept_letters) = match before {
+            Some(before) => (before.malformed, before.dead_letters),
+            None => (None, None),
+        };
+        let malformed = open(&run, "malformed", malformed.as_deref(), kept_malformed)?;
+        let dead_letters = open(&run, "dead-letters", dead_letters.as_deref(), kept_letters)?;
+        run.keep_malformed(malformed.clone());
+        run.keep_dead_letters(dead_letters.clone());
+        (keep.malformed, keep.dead_letters) = (Some(malformed), Some(dead_letters));
+        let client = Arc::clone(client);
+        let index_exists = Box::new(move |index: &str| index_exists(&client, index));
+        let chooser = run.chooser(&spec, *again, resume.is_some(), index_exists, stop)?;
+        Ok((Some(Record { run, chooser }), keep))
+    }
+
+    /// The sources with what the ledger says of each, and the run to be told of their progress.
+    pub fn sources<I>(self, sources: I, stop: &Arc<Stop>) -> (OnlyNew<I>, Run)
+    where
+        I: Iterator<Item = Source>,
+    {
+        (OnlyNew::new(sources, self.chooser, Arc::clone(stop)), self.run)
+    }
+}
+
+fn number(which: &Resume) -> Result<Option<i64>> {
+    match which {
+        Resume::Latest => Ok(None),
+        Resume::Run(text) => text.parse().map(Some).map_err(|_| {
+            Error::usage(format!("--resume {text:?} is no run's number"))
+                .hint("see them with `loghaul runs`; a SOURCE that follows --resume is taken for its value")
+        }),
+    }
+}
+
+/// The file that keeps lines of a run: the one that the user names, or one beside the ledger. A run that goes on cuts it
+/// back to what belongs to its watermarks.
+fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Result<LinesFile> {
+    let beside = run.path_beside(what);
+    let (path, bytes_max) = match named {
+        Some(path) => (path, u64::MAX),
+        None => (beside.as_path(), BESIDE_BYTES_MAX),
+    };
+    match before {
+        Some(kept) if kept.path == path => LinesFile::open_cut_back(path, bytes_max, kept.bytes),
+        Some(_) | None => LinesFile::create(path, bytes_max),
+    }
+}
+
+fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
+    let writing = &config.writing;
+    RunSpec {
+        command: command(std::env::args_os()),
+        sources: config.sources.sources.iter().map(|source| source.display().to_string()).collect(),
+        destination: Destination {
+            cluster,
+            index_pattern: writing.index.clone(),
+            id_mode: match writing.id {
+                cli::Id::Source => "source",
+                cli::Id::Content => "content",
+                cli::Id::None => "none",
+            }
+            .to_owned(),
+            schema: schema(config),
+            pipeline: writing.pipeline.clone().unwrap_or_default(),
+        },
+        namespace: config.sources.namespace.clone(),
+        source_name: config.sources.source_name.clone(),
+    }
+}
+
+/// Whatever decides which lines become documents, and what these hold.
+fn schema(config: &LoadConfig) -> String {
+    let documents = &config.documents;
+    let mut schema = format!("grok {:?} {:?}", documents.format, documents.with);
+    for (name, value) in &documents.fields {
+        schema.push_str(&format!(" {name}={value:?}"));
+    }
+    for (flag, when) in [("since", documents.since), ("until", documents.until)] {
+        if let Some(when) = when {
+            schema.push_str(&format!(" {flag} {when}"));
+        }
+    }
+    schema
+}
+
+/// The command line as it was typed, with the user info of URLs masked.
+fn command(words: impl Iterator<Item = OsString>) -> String {
+    let shown = |word: OsString| {
+        let word = word.to_string_lossy().into_owned();
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (format!("{flag}="), value),
+            _ => (String::new(), word.as_str()),
+        };
+        match Address::parse(value) {
+            Ok(address) if value.contains("://") => format!("{flag}{address}"),
+            _ => word,
+        }
+    };
+    words.map(shown).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether an index, alias or data stream of that name is there. Where we may not ask, it is: then its lines come back
+/// as duplicates at worst.
+fn index_exists(client: &Client, index: &str) -> Result<bool> {
+    let doing = format!("see whether the index {index:?} is there");
+    let reply =
+        client.json(Method::Head, &format!("/{index}"), None).map_err(|failure| client.failed(&failure, &doing))?;
+    Ok(reply.head.status != 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_kept_without_secrets() {
+        let words = ["loghaul", "load", "a=b.log", "--to", "http://joe:secret@host:9200", "--to=https://a:b@c/d"];
+        let shown = command(words.iter().map(OsString::from));
+        assert!(shown.starts_with("loghaul load a=b.log --to "), "{shown}");
+        assert!(!shown.contains("secret") && !shown.contains("a:b@"), "{shown}");
+    }
+}

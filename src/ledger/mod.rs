@@ -1,0 +1,314 @@
+//! The ledger: which files went where, how far, and in which run. Resume and "only what is new" come from here.
+//!
+//! Progress belongs to a source *and* its destination: the same files are loaded in full into another cluster or under
+//! another index pattern. What is stored with a watermark are the counts of exactly the lines before it, in one
+//! transaction, so a run that was killed at any moment goes on with sums that are right.
+//!
+//! ```text
+//!  Ledger::open ▸ begin | resume ▸ Run ─ chooser() ▸ asked about each source, before it is read
+//!                                   ├─ progress() ▸ told of each watermark, while the run goes on
+//!                                   └─ finish()   ▸ told how it ended
+//! ```
+
+mod choose; // what is to be done with a source
+mod cut_back; // the files beside a run, before it goes on
+mod look; // whether a file holds what was loaded before
+mod owner; // the process of a run
+mod records; // what the tables hold
+mod run; // progress, gathered and stored
+mod store; // SQLite, opened carefully
+
+#[cfg(test)]
+mod tests; // logrotate's nights, kills, two at once
+
+pub use choose::{Chooser, IndexExists};
+pub use owner::Owner;
+pub use records::{Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
+pub use run::{KillPoint, Run};
+pub use store::default_path;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+
+use crate::error::{Error, Result};
+use crate::pipeline::stop::Stop;
+use records::{SELECT_FILES, SELECT_RUNS, json, rows};
+use store::{Safe, Store, Trouble};
+
+/// The ledger of this user, or of `--ledger`.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    store: Store,
+    owner: Owner,
+}
+
+/// What a run is, as far as the ledger has to know.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// The command line, without secrets.
+    pub command: String,
+    /// The sources as the user named them, made absolute: `logs` in another folder is another source.
+    pub sources: Vec<String>,
+    /// Where documents go.
+    pub destination: Destination,
+    /// `--namespace`.
+    pub namespace: String,
+    /// `--source-name`.
+    pub source_name: Option<String>,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`; makes it where there is none.
+    ///
+    /// # Errors
+    /// If it is damaged, of a newer version, locked, or cannot be written to. Each says what can be done.
+    pub fn open(path: &Path) -> Result<Ledger> {
+        Ok(Ledger { store: Store::open(path)?, owner: Owner::me() })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Begins a new run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin(&self, spec: &RunSpec) -> Result<Run> {
+        self.store.write(Safe::OnDisk, |transaction| {
+            let destination = spec.destination.number(transaction)?;
+            transaction.execute(
+                "INSERT INTO runs (parts, started_ms, pid, pid_started, command, sources, naming, destination, state,
+                    totals)
+                 VALUES (1, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
+                params![
+                    Timestamp::now().as_millisecond(),
+                    self.owner.pid,
+                    self.owner.started,
+                    spec.command,
+                    json(&spec.sources),
+                    spec.naming(),
+                    destination,
+                    json(&RunTotals::default()),
+                ],
+            )?;
+            Ok(self.run_of(transaction.last_insert_rowid(), destination, spec, RunTotals::default()))
+        })
+    }
+
+    /// Goes on with a run that has not come to its end: with `id`, or else with the last of the same sources and
+    /// destination. Its number and its sums go on, too. The files of malformed lines and dead letters that it kept are
+    /// cut back to what belongs to its watermarks, so that they can be appended to.
+    ///
+    /// # Errors
+    /// If there is no such run, it is complete or still at work, or it went to another place or made other documents;
+    /// or the ledger cannot be written.
+    pub fn resume(&self, spec: &RunSpec, id: Option<i64>) -> Result<Run> {
+        let (run, record) = self.store.write(Safe::OnDisk, |transaction| {
+            let record = match id {
+                Some(id) => records::run(transaction, id)?.ok_or_else(|| no_such_run(id))?,
+                None => last_unfinished(transaction, spec)?,
+            };
+            may_go_on(&record, spec).map_err(Trouble::Ours)?;
+            let destination = spec.destination.number(transaction)?;
+            transaction.execute(
+                "UPDATE runs SET parts = parts + 1, pid = ?, pid_started = ?, state = 'running', ended_ms = NULL,
+                    exit_code = NULL WHERE id = ?",
+                params![self.owner.pid, self.owner.started, record.id],
+            )?;
+            Ok((self.run_of(record.id, destination, spec, record.totals), record))
+        })?;
+        let watermarks = self.store.read(|connection| {
+            let sql = format!("{SELECT_FILES} WHERE files.run = ? AND files.state = 'in_progress'");
+            let rows = rows(connection, &sql, [run.id], FileRecord::from_row)?;
+            Ok(rows.into_iter().map(|row| (row.path, row.mark.offset)).collect::<HashMap<_, _>>())
+        })?;
+        for kept in [&record.malformed, &record.dead_letters].into_iter().flatten() {
+            cut_back::cut_back(kept, &watermarks)?;
+        }
+        Ok(run)
+    }
+
+    fn run_of(&self, id: i64, destination: i64, spec: &RunSpec, totals: RunTotals) -> Run {
+        Run {
+            store: self.store.clone(),
+            id,
+            destination,
+            naming: spec.naming(),
+            totals,
+            loaded_before: totals.loaded,
+            seconds_before: totals.seconds,
+            open: HashMap::new(),
+            gathered: BTreeMap::new(),
+            malformed: None,
+            dead_letters: None,
+            stored: Instant::now(),
+            store_every: Duration::ZERO, // the first watermark is stored at once
+            failed: false,
+            kill_at: None,
+            transactions: 0,
+        }
+    }
+
+    /// All runs, the newest first.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunRecord>> {
+        let sql = format!("{SELECT_RUNS} ORDER BY runs.id DESC");
+        self.store.read(|connection| rows(connection, &sql, [], RunRecord::from_row))
+    }
+
+    /// The run of that number.
+    ///
+    /// # Errors
+    /// If there is none, or the ledger cannot be read.
+    pub fn run(&self, id: i64) -> Result<RunRecord> {
+        self.store.read(|connection| records::run(connection, id)?.ok_or_else(|| no_such_run(id)))
+    }
+
+    /// Calls `each` with the files that run `id` was the last to read, in the order in which it took them.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read, or what `each` says.
+    pub fn files(&self, id: i64, mut each: impl FnMut(FileRecord) -> Result<()>) -> Result<()> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare(&format!("{SELECT_FILES} WHERE files.run = ? ORDER BY files.id"))?;
+            for file in statement.query_map([id], FileRecord::from_row)? {
+                each(file?).map_err(Trouble::Ours)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets a run and the files that it was the last to read: they count as not loaded.
+    ///
+    /// # Errors
+    /// If there is no such run, it is still at work, or the ledger cannot be written.
+    pub fn forget(&self, id: i64) -> Result<()> {
+        self.store.write(Safe::OnDisk, |transaction| {
+            let record = records::run(transaction, id)?.ok_or_else(|| no_such_run(id))?;
+            if record.state == RunState::Running {
+                return Err(Trouble::Ours(still_running(&record)));
+            }
+            forget(transaction, id)
+        })
+    }
+
+    /// Forgets all runs that began more than `age` ago and are not at work. Gives their number.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub fn forget_older_than(&self, age: Duration) -> Result<usize> {
+        let limit =
+            Timestamp::now().as_millisecond().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        self.store.write(Safe::OnDisk, |transaction| {
+            let sql = format!("{SELECT_RUNS} WHERE started_ms < ?");
+            let mut old = rows(transaction, &sql, [limit], RunRecord::from_row)?;
+            old.retain(|run| run.state != RunState::Running);
+            for run in &old {
+                forget(transaction, run.id)?;
+            }
+            Ok(old.len())
+        })
+    }
+}
+
+impl Run {
+    /// What decides about the run's sources. `again`: loads what is loaded already; `resumes`: it was made by
+    /// [`Ledger::resume`]; `index_exists` is asked once for each index that files to be left out went to.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn chooser(
+        &self,
+        spec: &RunSpec,
+        again: bool,
+        resumes: bool,
+        index_exists: IndexExists,
+        stop: &Arc<Stop>,
+    ) -> Result<Chooser> {
+        let rows_before = self.store.read(|connection| {
+            Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM files", [], |row| row.get(0))?)
+        })?;
+        Ok(Chooser {
+            store: self.store.clone(),
+            run: self.id,
+            destination: self.destination,
+            again,
+            namespace: spec.namespace.clone(),
+            resumes,
+            index_exists,
+            indices_known: HashMap::new(),
+            stop: Arc::clone(stop),
+            rows_before,
+            mine: HashSet::new(),
+            identities: HashSet::new(),
+        })
+    }
+}
+
+impl RunSpec {
+    fn naming(&self) -> i64 {
+        choose::naming(&self.namespace, self.source_name.as_deref())
+    }
+}
+
+/// The last run of these sources that has not come to its end.
+fn last_unfinished(transaction: &Transaction<'_>, spec: &RunSpec) -> Result<RunRecord, Trouble> {
+    let sql = format!("{SELECT_RUNS} WHERE sources = ? AND state <> 'complete' ORDER BY runs.id DESC");
+    let unfinished = rows(transaction, &sql, [json(&spec.sources)], RunRecord::from_row)?;
+    let here = unfinished.iter().position(|run| run.destination == spec.destination);
+    unfinished.into_iter().nth(here.unwrap_or(0)).ok_or_else(|| {
+        Trouble::Ours(
+            Error::usage("no run of these sources waits to go on")
+                .hint("see them with `loghaul runs`, name one with --resume RUN, or load without --resume"),
+        )
+    })
+}
+
+/// Refuses to go on with a run as something that it is not.
+fn may_go_on(record: &RunRecord, spec: &RunSpec) -> Result<()> {
+    let id = record.id;
+    match record.state {
+        RunState::Running => return Err(still_running(record)),
+        RunState::Complete => {
+            return Err(Error::usage(format!("run {id} is complete: there is nothing to go on with"))
+                .hint("load without --resume; files that have not changed are left out"));
+        }
+        RunState::Stopped | RunState::Interrupted | RunState::Failed | RunState::Killed => {}
+    }
+    if let Some((what, there, here)) = record.destination.difference(&spec.destination) {
+        let message = match what {
+            "cluster" => format!("run {id} went to another cluster ({there}) than this ({here})"),
+            "schema" => format!("run {id} made other documents (--with, --field and the like differ)"),
+            flag => format!("run {id} was begun with {flag} {there:?}, not {here:?}"),
+        };
+        return Err(Error::usage(message).hint("give it the same again, or load without --resume"));
+    }
+    if record.naming != spec.naming() {
+        return Err(Error::usage(format!("run {id} was begun under another --namespace or --source-name"))
+            .hint("give it the same again, or load without --resume"));
+    }
+    Ok(())
+}
+
+fn forget(transaction: &Transaction<'_>, id: i64) -> Result<(), Trouble> {
+    transaction.execute("DELETE FROM files WHERE run = ?", [id])?;
+    transaction.execute("DELETE FROM runs WHERE id = ?", [id])?;
+    Ok(())
+}
+
+fn no_such_run(id: i64) -> Trouble {
+    Trouble::Ours(Error::usage(format!("there is no run {id}")).hint("see them with `loghaul runs`"))
+}
+
+fn still_running(record: &RunRecord) -> Error {
+    Error::failed(format!("run {} is at work as process {}", record.id, record.pid)).hint("wait for its end")
+}

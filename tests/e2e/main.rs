@@ -1,0 +1,23 @@
+//! End-to-end tests: the program as a user runs it, seen from outside, against a real OpenSearch.
+//!
+//! One crate, so that there is one thing to link. What needs a node is ignored by a plain `cargo test`, and run by
+//! `scripts/test`, which starts one.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod figures; // a log's known figures, found again in the node; loaded twice, nothing is doubled
+mod same_documents; // plain, packed, piped, on one core or many: the same documents
+mod node_documents; // what is in the node is what `parse` prints
+mod template; // the index template, and the mapping that comes of it
+
+mod documents; // flags that change what documents hold
+mod indices; // flags that change where documents go, and under which id
+mod sources; // files, directories, globs, links
+mod reports; // summaries, JSON, exit codes, help
+
+mod bad_files; // files that are missing, damaged, or something else
+mod bad_servers; // servers that are missing, refuse, or are something else
+mod bad_lines; // lines that are too long, cut, or no access lines
+mod live; // pipes, signals, files that change while they are read
+mod panics; // a bug in each stage

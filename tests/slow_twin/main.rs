@@ -1,0 +1,324 @@
+//! parse and serialize against their slow twin, byte for byte: on handmade lines, on generated ones, on mutations of
+//! both; by each path and in chunks of every size.
+//!
+//! `LOGHAUL_TEST_FULL=1` tries ten million mutated lines instead of one million.
+
+mod lines;
+mod traps;
+mod twin;
+
+use loghaul::pipeline::parse::{Format, guess};
+use loghaul::pipeline::serialize::{Block, FileFacts, IdMode, IndexPattern, Options, Path, Plan, Worker, too_long};
+use loghaul_testdata::{Generator, Options as Shape, Rng, mutate};
+use twin::{Outcome, Twin};
+
+const IDENTITY: [u8; 8] = *b"\x00\xffident\x80";
+const URI: &str = "/var/log/\"odd\" name.log";
+
+/// All options that change what is written, in a few combinations.
+fn all_options() -> Vec<Options> {
+    let ingestion_timestamp = "2021-02-03T04:05:06Z".to_owned();
+    let default = Options { ingestion_timestamp, keep_malformed: true, ..Options::default() };
+    let pattern = |pattern| IndexPattern::new(pattern).expect("a good pattern");
+    vec![
+        default.clone(),
+        Options { documents_only: true, ids: IdMode::None, with_extra: true, ..default.clone() },
+        Options {
+            ids: IdMode::Content,
+            index: pattern("logs-%Y.%m.%d-%H"),
+            with_message: true,
+            with_source: true,
+            with_extra: true,
+            with_timestamp: true,
+            fields: vec![("env".into(), "a\"b".into()), ("x.y".into(), "\u{e9}\n".into())],
+            log_type: "t\\".into(),
+            ..default.clone()
+        },
+        Options {
+            ids: IdMode::None,
+            index: pattern("all"),
+            since: Some(1_000_000_000),
+            until: Some(1_709_251_200),
+            ..default.clone()
+        },
+    ]
+}
+
+/// One combination of options and format, and the workers that are compared.
+struct Rig {
+    twin: Twin,
+    plan: Plan,
+    file: FileFacts,
+    workers: Vec<(Path, Worker)>,
+    block: Block,
+}
+
+impl Rig {
+    fn new(options: Options, format: Format) -> Rig {
+        let plan = Plan::new(options.clone()).expect("good options");
+        let file = FileFacts::new(&plan, URI, IDENTITY, format, false, None);
+        let workers = [Path::Fastest, Path::Portable, Path::General].map(|path| (path, Worker::by(path))).into();
+        Rig { twin: Twin::new(options, format, URI, IDENTITY), plan, file, workers, block: Block::default() }
+    }
+
+    /// Compares on `text`, whole; names the first line that differs alone.
+    fn check(&mut self, text: &[u8], offset: u64) {
+        let expected = self.twin.run(text, offset);
+        for n in 0..self.workers.len() {
+            let actual = self.fill(n, text, offset);
+            if actual == expected {
+                continue;
+            }
+            let path = self.workers[n].0;
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                let (actual, expected) = (self.fill(n, line, offset), self.twin.run(line, offset));
+                assert!(
+                    actual == expected,
+                    "{path:?} {}\n{}\nactual   {}\nexpected {}\nactual   {actual:?}\nexpected {expected:?}",
+                    self.twin.format,
+                    line.escape_ascii(),
+                    String::from_utf8_lossy(&actual.bytes),
+                    String::from_utf8_lossy(&expected.bytes),
+                );
+            }
+            panic!("{path:?} {}: lines agree alone, but not together", self.twin.format);
+        }
+    }
+
+    fn fill(&mut self, n: usize, text: &[u8], offset: u64) -> Outcome {
+        self.block.clear();
+        self.workers[n].1.fill(&self.plan, &self.file, text, offset, &mut self.block);
+        outcome(&self.block, offset)
+    }
+}
+
+/// A block in the twin's terms. Checks what a block promises of itself.
+fn outcome(block: &Block, offset: u64) -> Outcome {
+    assert_eq!(block.documents.len() as u64, block.tally.documents);
+    let mut end = 0;
+    for n in 0..block.documents.len() {
+        let range = block.document_range(n);
+        assert_eq!(range.start, end, "documents follow each other");
+        assert!(block.bytes[range.clone()].ends_with(b"}\n"));
+        end = range.end;
+    }
+    assert_eq!(end, block.bytes.len());
+    Outcome {
+        bytes: block.bytes.to_vec(),
+        malformed: block.tally.malformed.clone(),
+        malformed_ndjson: block.malformed_ndjson.clone(),
+        documents: block.tally.documents,
+        blank: block.tally.blank,
+        outside: block.tally.outside,
+        with_extra: block.tally.with_extra,
+        not_utf8: block.tally.not_utf8,
+        event_time: block.tally.event_time,
+        lines: block
+            .documents
+            .iter()
+            .map(|document| (offset + u64::from(document.line_start), document.line_bytes as usize))
+            .collect(),
+        indices: block.indices.iter().map(|(index, documents)| (index.to_string(), *documents)).collect(),
+    }
+}
+
+#[test]
+fn handmade_lines() {
+    for (n, options) in all_options().into_iter().enumerate() {
+        for format in Format::ALL {
+            let mut rig = Rig::new(options.clone(), format);
+            let ends: &[&str] = if n == 1 { &["", "\n", "\r\n", "\r"] } else { &["\n"] };
+            for line in lines::handmade() {
+                for end in ends {
+                    rig.check(&[&line[..], end.as_bytes()].concat(), 7);
+                }
+            }
+            // All together, so that caches made by one line meet the next.
+            let all: Vec<u8> = lines::handmade().flat_map(|line| [line, b"\n".to_vec()].concat()).collect();
+            rig.check(&all, (1 << 40) - 1000);
+        }
+    }
+}
+
+fn generator_format(format: Format) -> loghaul_testdata::Format {
+    format.as_str().parse().expect("both know the same formats")
+}
+
+/// About `lines` generated lines of every odd kind.
+fn odd_log(format: Format, seed: u64, lines: usize) -> Vec<u8> {
+    let mut generator = Generator::new(Shape { seed, format: generator_format(format), ..Shape::odd() });
+    let mut log = Vec::new();
+    for _ in 0..lines {
+        generator.next_line(&mut log);
+    }
+    log
+}
+
+#[test]
+fn generated_lines() {
+    for (n, options) in all_options().into_iter().enumerate() {
+        for format in Format::ALL {
+            let mut rig = Rig::new(options.clone(), format);
+            rig.check(&odd_log(format, n as u64, 2_000), 0);
+            // A log of another format is mostly malformed, or another thing altogether.
+            for other in Format::ALL {
+                rig.check(&odd_log(other, 100 + n as u64, 200), 1 << 30);
+            }
+        }
+    }
+}
+
+#[test]
+fn mutated_lines() {
+    let full = std::env::var_os("LOGHAUL_TEST_FULL").is_some_and(|full| full == "1");
+    let lines: usize = if full { 10_000_000 } else { 1_000_000 };
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let rigs: Vec<(Options, Format)> =
+        all_options().into_iter().flat_map(|options| Format::ALL.map(|format| (options.clone(), format))).collect();
+    let lines_each = lines.div_ceil(rigs.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for share in rigs.chunks(rigs.len().div_ceil(threads)) {
+            scope.spawn(move || {
+                share.iter().for_each(|(options, format)| mutate_lines(options, *format, seed, lines_each))
+            });
+        }
+    });
+}
+
+fn mutate_lines(options: &Options, format: Format, seed: u64, lines: usize) {
+    const LINES: usize = 500;
+    let mut rig = Rig::new(options.clone(), format);
+    let mut rng = Rng::new(seed ^ format as u64);
+    let handmade: Vec<Vec<u8>> = lines::handmade().filter(|line| line.len() < 1_000).collect();
+    let long_bytes_max = 9_000;
+    let shape =
+        Shape { seed: seed >> 1, format: generator_format(format), share_long: 2, long_bytes_max, ..Shape::odd() };
+    let mut generator = Generator::new(shape);
+    let (mut text, mut line) = (Vec::new(), Vec::new());
+    for _ in 0..lines.div_ceil(LINES) {
+        text.clear();
+        for n in 0..LINES {
+            line.clear();
+            if n % 4 == 0 {
+                line.extend_from_slice(&handmade[rng.index(handmade.len())]);
+                line.push(b'\n');
+            } else {
+                generator.next_line(&mut line);
+            }
+            // Some stay as they are, for what a bad line leaves behind must not harm a good one.
+            if n % 8 != 7 {
+                mutate(&mut rng, &mut line);
+            }
+            text.extend_from_slice(&line);
+        }
+        let offset = rng.next_u64() >> 20;
+        rig.check(&text, offset);
+    }
+}
+
+#[test]
+fn chunks_of_every_size() {
+    for format in Format::ALL {
+        for options in all_options() {
+            let mut rig = Rig::new(options, format);
+            let mut log = odd_log(format, 5, 150);
+            log.extend_from_slice(b"192.0.2.1 - - [19/Dec/2020:13:57:26 +0100] \"GET / HTTP/1.1\" 200 5 \"-\" \"cut");
+            let whole = rig.twin.run(&log, 0);
+            for size in (1..600).chain((600..8_000).step_by(97)) {
+                for n in 0..rig.workers.len() {
+                    let mut bytes = Vec::new();
+                    let mut at = 0;
+                    while at < log.len() {
+                        // Whole lines up to the size wanted, at least one.
+                        let wanted = (at + size).min(log.len());
+                        let end = match memchr::memrchr(b'\n', &log[at..wanted]) {
+                            Some(newline) => at + newline + 1,
+                            None => memchr::memchr(b'\n', &log[at..]).map_or(log.len(), |newline| at + newline + 1),
+                        };
+                        bytes.extend_from_slice(&rig.fill(n, &log[at..end], at as u64).bytes);
+                        at = end;
+                    }
+                    assert!(bytes == whole.bytes, "{:?} {format} in chunks of {size}", rig.workers[n].0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn clean_lines_take_the_common_path() {
+    for format in Format::ALL {
+        for share_users in [0, loghaul_testdata::SHARE_ALL] {
+            let shape = Shape { format: generator_format(format), share_users, ..Shape::clean() };
+            let mut generator = Generator::new(shape);
+            let mut log = Vec::new();
+            for _ in 0..20_000 {
+                generator.next_line(&mut log);
+            }
+            for n in [0, 1] {
+                let mut rig = Rig::new(all_options().remove(0), format);
+                rig.fill(n, &log, 0);
+                let (common, all) = (rig.block.tally.common_path, rig.block.tally.documents);
+                assert_eq!(all, 20_000);
+                // One of six users is of a kind that it leaves alone; so are a few verbs and numbers.
+                let least = if share_users == 0 { 0.999 } else { 0.8 };
+                assert!(common as f64 >= least * all as f64, "{format}: {common} of {all} on the common path");
+            }
+        }
+    }
+}
+
+#[test]
+fn formats_are_guessed() {
+    for format in Format::ALL {
+        assert_eq!(guess(&odd_log(format, 9, 300)), Some(format));
+    }
+}
+
+#[test]
+fn a_format_that_fails_is_guessed_again() {
+    let options = all_options().remove(0);
+    let plan = Plan::new(options.clone()).expect("good options");
+    let log = odd_log(Format::VhostCombined, 3, 500);
+    let mut worker = Worker::new();
+    for (guessed, expected) in [(true, Format::VhostCombined), (false, Format::CombinedIo)] {
+        let file = FileFacts::new(&plan, URI, IDENTITY, Format::CombinedIo, guessed, None);
+        let mut block = Block::default();
+        worker.fill(&plan, &file, &log, 11, &mut block);
+        assert_eq!(file.format(), expected);
+        let twin = Twin::new(options.clone(), expected, URI, IDENTITY).run(&log, 11);
+        assert!(outcome(&block, 11) == twin);
+    }
+    // Nothing fits: the first format stays, and each line is counted once.
+    let junk = b"{\"not\": \"a log\"}\n".repeat(100);
+    let file = FileFacts::new(&plan, URI, IDENTITY, Format::Combined, true, None);
+    let mut block = Block::default();
+    worker.fill(&plan, &file, &junk, 0, &mut block);
+    assert_eq!((file.format(), block.tally.malformed_lines()), (Format::Combined, 100));
+}
+
+#[test]
+fn lines_too_long_are_written_down() {
+    let plan = Plan::new(all_options().remove(0)).expect("good options");
+    let file = FileFacts::new(&plan, "a.log", IDENTITY, Format::Combined, false, None);
+    let mut block = Block::default();
+    too_long(&plan, &file, 5, 2_000_000, b"1.2.3.4 \"\xff", &mut block);
+    let written = "{\"source\":\"a.log\",\"offset\":5,\"reason\":\"too_long\",\"line\":\"1.2.3.4 \\\"\u{fffd}\",\"length\":2000000}\n";
+    assert_eq!(String::from_utf8_lossy(&block.malformed_ndjson), written);
+    assert_eq!(block.tally.malformed_lines(), 1);
+}
+
+#[test]
+fn sources_in_s3_are_named() {
+    let options = Options { documents_only: true, ..all_options().remove(0) };
+    let plan = Plan::new(options).expect("good options");
+    let file = FileFacts::new(&plan, "s3://b/k", IDENTITY, Format::Common, false, Some(("b", "k\"")));
+    let mut block = Block::default();
+    let line = b"1.2.3.4 - - [19/Dec/2020:13:57:26 +0100] \"GET / HTTP/1.1\" 200 5";
+    Worker::new().fill(&plan, &file, line, 0, &mut block);
+    let document: serde_json::Value = serde_json::from_slice(&block.bytes).expect("JSON");
+    assert_eq!(document["s3.bucket"], "b");
+    assert_eq!(document["s3.key"], "k\"");
+}
