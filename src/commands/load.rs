@@ -54,6 +54,11 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let cluster = cluster.unwrap_or_else(|| server.urls.join(" "));
             (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config.writing)?);
+            if config.writing.id == cli::Id::None {
+                notes.push(
+                    "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
+                );
+            }
             let told = Arc::clone(&progress);
             let notify = move |notice: Notice| {
                 match &notice {
