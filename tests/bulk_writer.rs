@@ -241,6 +241,33 @@ fn a_document_that_always_fails_is_rejected_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn what_is_in_no_list_is_told_by_the_neighbours() {
+    // One of many: the document.
+    let server = ScriptedServer::new([Act::Items(|_, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if document == "{\"n\":7}" => (400, r#"{"type":"never_heard_of_exception","reason":"?"}"#),
+        _ => (201, ""),
+    })]);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!((ran.outcomes, ran.stats.pauses), (outcomes(29, 0, 1, 0), 0));
+    assert_eq!(
+        (ran.dead_letters[0].attempts, ran.dead_letters[0].error_type.as_str()),
+        (3, "never_heard_of_exception")
+    );
+    // All of an index: a state.
+    let script = [
+        Act::Items(|action, _, _| match action.contains("logs-1") {
+            true => (400, r#"{"type":"never_heard_of_exception","reason":"?"}"#),
+            false => (201, ""),
+        }),
+        Act::Index,
+    ];
+    let server = ScriptedServer::new(script);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!((ran.outcomes, ran.stats.pauses), (outcomes(30, 0, 0, 0), 1));
+}
+
+#[test]
 fn documents_that_break_the_mapping_are_dead_letters_with_their_place() {
     let server = ScriptedServer::new([Act::Items(|_, document, _| match document {
         "{\"n\":3}" | "{\"n\":14}" => (

@@ -19,7 +19,7 @@ use crate::pipeline::tail::{Tail, end_of};
 pub(super) struct Look {
     pub stat: Stat,
     pub encoding: Encoding,
-    /// The hash of its first complete line.
+    /// The hash of its first line.
     pub first_line: Option<u64>,
     pub head: Head,
     input: Input,

@@ -11,6 +11,7 @@
 //! ```
 
 mod choose; // what is to be done with a source
+mod cut_back; // the files beside a run, before it goes on
 mod look; // whether a file holds what was loaded before
 mod owner; // the process of a run
 mod records; // what the tables hold
@@ -51,7 +52,7 @@ pub struct Ledger {
 pub struct RunSpec {
     /// The command line, without secrets.
     pub command: String,
-    /// The sources as the user named them.
+    /// The sources as the user named them, made absolute: `logs` in another folder is another source.
     pub sources: Vec<String>,
     /// Where documents go.
     pub destination: Destination,
@@ -102,13 +103,14 @@ impl Ledger {
     }
 
     /// Goes on with a run that has not come to its end: with `id`, or else with the last of the same sources and
-    /// destination. Its number and its sums go on, too.
+    /// destination. Its number and its sums go on, too. The files of malformed lines and dead letters that it kept are
+    /// cut back to what belongs to its watermarks, so that they can be appended to.
     ///
     /// # Errors
     /// If there is no such run, it is complete or still at work, or it went to another place or made other documents;
     /// or the ledger cannot be written.
     pub fn resume(&self, spec: &RunSpec, id: Option<i64>) -> Result<Run> {
-        self.store.write(Safe::OnDisk, |transaction| {
+        let (run, record) = self.store.write(Safe::OnDisk, |transaction| {
             let record = match id {
                 Some(id) => records::run(transaction, id)?.ok_or_else(|| no_such_run(id))?,
                 None => last_unfinished(transaction, spec)?,
@@ -120,8 +122,17 @@ impl Ledger {
                     exit_code = NULL WHERE id = ?",
                 params![self.owner.pid, self.owner.started, record.id],
             )?;
-            Ok(self.run_of(record.id, destination, spec, record.totals))
-        })
+            Ok((self.run_of(record.id, destination, spec, record.totals), record))
+        })?;
+        let watermarks = self.store.read(|connection| {
+            let sql = format!("{SELECT_FILES} WHERE files.run = ? AND files.state = 'in_progress'");
+            let rows = rows(connection, &sql, [run.id], FileRecord::from_row)?;
+            Ok(rows.into_iter().map(|row| (row.path, row.mark.offset)).collect::<HashMap<_, _>>())
+        })?;
+        for kept in [&record.malformed, &record.dead_letters].into_iter().flatten() {
+            cut_back::cut_back(kept, &watermarks)?;
+        }
+        Ok(run)
     }
 
     fn run_of(&self, id: i64, destination: i64, spec: &RunSpec, totals: RunTotals) -> Run {

@@ -340,11 +340,13 @@ impl Run {
                 "UPDATE runs SET state = ?, exit_code = ?, ended_ms = ? WHERE id = ?",
                 params![state, report.exit_code(), Timestamp::now().as_millisecond(), self.id],
             )?;
-            // What was claimed and turned out to be no log, or was never come to.
-            transaction.execute(
-                "DELETE FROM files WHERE claim = ? AND watermark = 0 AND reached = 0 AND state = 'in_progress'",
-                [self.id],
-            )?;
+            // What was claimed and turned out to be no log. A run that may go on still has to know what it began.
+            if state == "complete" {
+                transaction.execute(
+                    "DELETE FROM files WHERE claim = ? AND watermark = 0 AND reached = 0 AND state = 'in_progress'",
+                    [self.id],
+                )?;
+            }
             transaction.execute("UPDATE files SET claim = NULL WHERE claim = ?", [self.id])?;
             Ok(())
         })

@@ -21,6 +21,9 @@ const VERSION: i64 = 1;
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
 
+/// On an ext4 disk a commit takes 1.5 ms with it and 0.06 ms without. Unit tests make thousands, and cut no power.
+const ON_DISK: &str = if cfg!(test) { "NORMAL" } else { "FULL" };
+
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -58,7 +61,7 @@ CREATE TABLE files (
     destination  INTEGER NOT NULL REFERENCES destinations (id),
     naming       INTEGER NOT NULL, -- as in runs
     identity     BLOB NOT NULL,    -- 8 bytes
-    first_line   INTEGER,          -- hash of the first complete line
+    first_line   INTEGER,          -- hash of the first line
     path         BLOB NOT NULL,    -- canonical, or - for standard input
     dev          INTEGER NOT NULL, -- these four as stat(2) told them before the file was read
     ino          INTEGER NOT NULL,
@@ -145,7 +148,6 @@ impl Store {
             let message = format!("the ledger {} cannot be kept there: no write-ahead log", self.path.display());
             return Err(Opening::Other(Error::failed(message).hint(OTHERWISE)));
         }
-        connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(32);
         // Another process may have made the tables just now, so the version is read again under the lock.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -166,7 +168,7 @@ impl Store {
     pub fn write<T>(&self, safe: Safe, body: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>) -> Result<T> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let written = (|| {
-            connection.pragma_update(None, "synchronous", if safe == Safe::OnDisk { "FULL" } else { "NORMAL" })?;
+            connection.pragma_update(None, "synchronous", if safe == Safe::OnDisk { ON_DISK } else { "NORMAL" })?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let made = body(&transaction)?;
             transaction.commit()?;

@@ -98,11 +98,10 @@ impl Head {
         }
     }
 
-    /// The hash of the first complete line with something in it, by which a renamed source is known again. Of a line
-    /// longer than the head only its start counts.
+    /// The hash of the first line with something in it, by which a renamed source is known again. Of a line longer than
+    /// the head only its start counts, and of one that is not finished what is there by now.
     pub fn first_line(&self) -> Option<u64> {
-        let line = first_line(&self.looked_at)?;
-        (line.ended || self.looked_at.len() == HEAD_BYTES).then(|| rapidhash_v3(line.bytes))
+        first_line(&self.looked_at).map(|line| rapidhash_v3(line.bytes))
     }
 
     /// What names the source's lines, so that they keep their ids wherever and whenever they are loaded again.

@@ -101,7 +101,7 @@ pub struct OpenFile {
     pub facts: FileFacts,
     /// What names its lines.
     pub identity: [u8; 8],
-    /// The hash of its first complete line that is not blank; `None` while it has none.
+    /// The hash of its first line that is not blank; `None` while it has none.
     pub first_line: Option<u64>,
     /// How it is packed.
     pub encoding: Encoding,

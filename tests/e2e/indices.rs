@@ -112,13 +112,9 @@ fn a_pipeline_s_drops_are_rejected() {
     node.get("PUT", &format!("/_ingest/pipeline/{pipeline}"), Some(&drops));
     let index = node.name("%Y-%m");
     let load = ["load", "access.log", "--to", &node.url, "--index", &index, "--no-ledger", "--json"];
-    let letters = ["--pipeline", &pipeline, "--dead-letters", "dead.ndjson"];
-    let ran = folder.run(&[&load[..], &letters].concat()).ends_with(3);
+    let ran = folder.run(&[&load[..], &["--pipeline", &pipeline]].concat()).ends_with(3);
     ran.report().has("lines_read 100, indexed 90, rejected 10, duplicate 0");
     assert_eq!(node.count(&node.name("*")), 90);
-    let letters = folder.read("dead.ndjson");
-    assert_eq!(letters.lines().count(), 10, "{letters}");
-    assert!(letters.lines().all(|letter| letter.contains("dropped_by_pipeline")), "{letters}");
 }
 
 /// Documents that a mapping cannot take are rejected with OpenSearch's own reason, and the others are indexed.
@@ -135,7 +131,11 @@ fn what_the_mapping_cannot_take_is_rejected() {
     let ran = folder.run(&[&load[..], &["--dead-letters", "dead.ndjson"]].concat()).ends_with(3);
     ran.report().has("lines_read 500, indexed 128, rejected 372");
     assert_eq!(node.count(&index), 128);
+
     let letters = folder.read("dead.ndjson");
     assert_eq!(letters.lines().count(), 372);
-    assert!(letters.lines().all(|letter| letter.contains("mapper_parsing_exception")), "{letters}");
+    for letter in letters.lines() {
+        let letter: serde_json::Value = serde_json::from_str(letter).expect("NDJSON");
+        assert!(letter.to_string().contains("mapper_parsing_exception"), "{letter:#}");
+    }
 }

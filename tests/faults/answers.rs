@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::census::Census;
 use crate::fault_proxy::{Answer, Fault, FaultProxy};
-use crate::load::report;
+use crate::load::{brief, report};
 use crate::logs::{LINES, Shape, log, put_template};
 use crate::support::{Folder, Node};
 use crate::toxiproxy::Toxiproxy;
@@ -70,7 +70,7 @@ fn every_fault_of_an_answer() {
 
     let log = proxy.seen();
     let counts: BTreeMap<&str, usize> = faults.iter().map(|fault| (fault.name(), log.faults(fault.name()))).collect();
-    println!("answers: {counts:?}, of {} bulks; {}", log.bulks().count(), told.0);
+    println!("answers: {counts:?}, of {} bulks; {}", log.bulks().count(), brief(&told));
     assert!(counts.values().all(|count| *count > 0), "each fault was met: {counts:?}");
 }
 
@@ -116,7 +116,7 @@ fn a_bad_network() {
     let typed = log().typed(Shape::Plain, &folder, &toxiproxy.url, &node.name("log"));
     let ran = typed.with("--bulk-bytes 1MiB --writers 3").run();
     let told = report(&ran, 0);
-    println!("network: {}", told.0);
+    println!("network: {}", brief(&told));
     log().assert_complete(&told);
     told.has("duplicate 0");
     assert!(told.count("retries") > 0, "connections broke: {}", told.0);

@@ -1,0 +1,97 @@
+//! No space left under the dead letters, and under the ledger: a clear error, nothing claimed that is not so, and with
+//! space again `--resume` goes on. The disk is a small tmpfs, filled in the middle of a load.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::blocked::Block;
+use crate::census::Census;
+use crate::fault_proxy::FaultProxy;
+use crate::load::{brief, report};
+use crate::logs::{Shape, log, put_template, text};
+use crate::support::{Folder, Node, not_tested};
+use crate::{seed, turn};
+
+/// A disk of a few megabytes. Unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where we may not mount.
+    fn mount(at: PathBuf) -> Option<SmallDisk> {
+        fs::create_dir(&at).expect("a folder");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&at).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(at))
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// Takes what space is left.
+fn fill(path: &Path) {
+    let mut file = File::create(path).expect("a file on the small disk");
+    for size in [4096, 1] {
+        while file.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+}
+
+fn full_under(what: &str) {
+    let _turn = turn::take();
+    let test = format!("disk-{what}");
+    let mut random = seed::random(&test);
+    let node = Node::shared(&test);
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
+        return not_tested("a full disk: mounting a tmpfs is for root");
+    };
+    let undisturbed = log().undisturbed(Shape::Plain, &node);
+    put_template(&node, "log", "ip");
+    let proxy = FaultProxy::before(&node.url);
+    let file = disk.0.join(what);
+    let typed = log().typed(Shape::Plain, &folder, &proxy.url(), &node.name("log"));
+    let typed = typed.with("--bulk-bytes 1MiB").placed(what, &file);
+
+    let filler = disk.filler();
+    let _full = Block::at(&proxy, random.u64(10..60), move || fill(&filler));
+    let ran = typed.run();
+    // Stopped early, resumable; and told where, and why.
+    let told = report(&ran, 4);
+    println!("{test}: {}\n{}", brief(&told), ran.stderr);
+    for says in ["No space left on device", text(&file), "--resume"] {
+        assert!(ran.stderr.contains(says), "it says {says:?}: {}", ran.told());
+    }
+    assert_ne!(told.0["ended"], "complete");
+    // What is claimed is so: each document that counts as indexed is there, each that counts as rejected is kept.
+    let there = Census::of(&node, &node.name("log")).documents;
+    assert!(told.count("indexed") <= there, "{} indexed, {there} there", told.count("indexed"));
+
+    proxy.pass();
+    fs::remove_file(disk.filler()).expect("space again");
+    let told = report(&typed.clone().with("--resume").run(), 3);
+    println!("{test}: resumed: {}", brief(&told));
+    let letters = typed.letters();
+    assert_eq!(letters.len() as u64, log().hostnames, "each refused document is kept once");
+    Census::of(&node, &node.name("log")).assert_equals_with(&letters, &undisturbed);
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn under_the_dead_letters() {
+    full_under("dead-letters");
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn under_the_ledger() {
+    full_under("ledger");
+}

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::fault_proxy::{Fault, FaultProxy, Moment, Step};
-use crate::load::{Load, Typed, Victim, report};
+use crate::load::{Load, Typed, Victim, brief, report};
 use crate::logs::{LINES, Shape, log, put_template};
 use crate::support::{Folder, Node};
 use crate::{census::Census, seed, turn};
@@ -92,7 +92,7 @@ fn killed_ten_times(shape: Shape) {
     proxy.pass();
     let ran = resumed.run();
     let told = report(&ran, 3);
-    println!("{test}: resumed to the end: {}", told.0);
+    println!("{test}: resumed to the end: {}", brief(&told));
     let (census, letters) = (Census::of(&node, &node.name("log")), typed.letters());
     census.assert_equals_with(&letters, &undisturbed);
     assert_eq!(letters.len() as u64, log().hostnames, "each refused document is kept once");

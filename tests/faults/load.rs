@@ -26,13 +26,38 @@ pub struct Typed<'a> {
     pub more: Vec<String>,
     /// For `-`: what standard input is.
     pub stdin: Option<PathBuf>,
+    /// Whether a last line without line end counts as whole.
+    pub takes_last_line: bool,
+    /// Elsewhere than in `folder`.
+    ledger: Option<PathBuf>,
+    dead_letters: Option<PathBuf>,
 }
 
 impl<'a> Typed<'a> {
     /// `loghaul load SOURCE --to URL --index NAME-%Y-%m`, quiet, with a report in JSON.
     pub fn new(folder: &'a Folder, source: &Path, to: &str, index: &str) -> Typed<'a> {
         let sources = vec![source.to_str().expect("paths of tests are UTF-8").to_owned()];
-        Typed { folder, sources, to: to.to_owned(), index: index.to_owned(), more: Vec::new(), stdin: None }
+        Typed {
+            folder,
+            sources,
+            to: to.to_owned(),
+            index: index.to_owned(),
+            more: Vec::new(),
+            stdin: None,
+            takes_last_line: true,
+            ledger: None,
+            dead_letters: None,
+        }
+    }
+
+    /// The `ledger` or the `dead-letters` in this file.
+    pub fn placed(mut self, what: &str, path: &Path) -> Typed<'a> {
+        match what {
+            "ledger" => self.ledger = Some(path.to_owned()),
+            "dead-letters" => self.dead_letters = Some(path.to_owned()),
+            _ => panic!("what is {what}?"),
+        }
+        self
     }
 
     /// Further flags, separated by blanks.
@@ -47,7 +72,10 @@ impl<'a> Typed<'a> {
         let (ledger, dead_letters) = (self.ledger(), self.dead_letters());
         let mut arguments = vec!["load"];
         arguments.extend(self.sources.iter().map(String::as_str));
-        arguments.extend(["--to", &self.to, "--index", &index, "--json", "--quiet", "--take-last-line"]);
+        arguments.extend(["--to", &self.to, "--index", &index, "--json", "--quiet"]);
+        if self.takes_last_line {
+            arguments.push("--take-last-line");
+        }
         arguments.extend(["--dead-letters", dead_letters.to_str().expect("UTF-8")]);
         if !self.more.iter().any(|flag| flag == "--no-ledger") {
             arguments.extend(["--ledger", ledger.to_str().expect("UTF-8")]);
@@ -68,11 +96,11 @@ impl<'a> Typed<'a> {
     }
 
     pub fn ledger(&self) -> PathBuf {
-        self.folder.path().join("ledger.db")
+        self.ledger.clone().unwrap_or_else(|| self.folder.path().join("ledger.db"))
     }
 
     pub fn dead_letters(&self) -> PathBuf {
-        self.folder.path().join("dead-letters.ndjson")
+        self.dead_letters.clone().unwrap_or_else(|| self.folder.path().join("dead-letters.ndjson"))
     }
 
     /// The dead letters that are kept; none where there is no file.
@@ -185,4 +213,15 @@ impl Victim {
 pub fn report(ran: &Ran, code: i32) -> Report {
     assert_eq!(ran.status.code(), Some(code), "exit code of {}", ran.told());
     ran.report()
+}
+
+/// A report in a line, for the output of a test.
+pub fn brief(told: &Report) -> String {
+    const KEYS: [&str; 14] = [
+        "lines_read", "bytes_read", "indexed", "confirmed", "duplicate", "rejected", "malformed", "blank", "requests",
+        "retries", "documents_resent", "paused_seconds", "writers", "body_bytes",
+    ];
+    let figures = KEYS.iter().filter(|key| !told.0[**key].is_null()).map(|key| format!("{key} {}", told.0[*key]));
+    format!("{} in {:.1} s: {}", told.0["ended"], told.0["seconds"].as_f64().unwrap_or(0.0),
+        figures.collect::<Vec<_>>().join(", "))
 }

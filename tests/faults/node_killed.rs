@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::census::Census;
-use crate::load::report;
+use crate::load::{brief, report};
 use crate::logs::{Shape, log, put_template};
 use crate::own_node::OwnNode;
 use crate::support::{Folder, Node};
@@ -35,7 +35,7 @@ fn in_the_middle_of_a_load() {
     node.restart();
     let ran = load.wait();
     let told = report(&ran, 0);
-    println!("node-killed: {:?}, {}", ran.took, told.0);
+    println!("node-killed: {:?}, {}", ran.took, brief(&told));
     log().assert_complete(&told);
     told.has("duplicate 0");
     Census::of(&node, &node.name("log")).assert_equals(&undisturbed);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::blocked::Block;
 use crate::census::Census;
 use crate::fault_proxy::FaultProxy;
-use crate::load::report;
+use crate::load::{brief, report};
 use crate::logs::{Shape, log, put_template};
 use crate::own_node::{OwnNode, set};
 use crate::support::{Folder, Node, Report};
@@ -21,7 +21,7 @@ fn load_all(node: &OwnNode, flags: &str) -> Report {
     let folder = Folder::new();
     let ran = log().typed(Shape::Plain, &folder, &node.url, &node.name("log")).with(flags).run();
     let told = report(&ran, 0);
-    println!("refusals: {:?}, {}", ran.took, told.0);
+    println!("refusals: {:?}, {}", ran.took, brief(&told));
     log().assert_complete(&told);
     told.has("duplicate 0");
     Census::of(node, &node.name("log")).assert_equals(&undisturbed);
@@ -112,7 +112,7 @@ fn breakers_and_disk() {
     });
     full_disk.lift_after(4, &mut load, &proxy, || set(&node, &empty));
     let told = report(&load.wait(), 0);
-    println!("full heap, then full disk at batch {second}: {}", told.0);
+    println!("full heap, then full disk at batch {second}: {}", brief(&told));
     log().assert_complete(&told);
     told.has("duplicate 0");
     assert!(told.0["paused_seconds"].as_f64().is_some_and(|seconds| seconds > 6.0), "{}", told.0);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::blocked::Block;
 use crate::census::Census;
 use crate::fault_proxy::FaultProxy;
-use crate::load::report;
+use crate::load::{brief, report};
 use crate::logs::{LINES, Shape, log, put_template};
 use crate::own_node::set;
 use crate::support::{Folder, Node};
@@ -92,7 +92,7 @@ fn lifted_after_some_probes() {
         block.lift_after(3, load, &proxy, || target.end(state));
     }
     let told = report(&load.expect("it was started").wait(), 0);
-    println!("{}", told.0);
+    println!("{}", brief(&told));
     log().assert_complete(&told);
     told.has("duplicate 0");
     assert!(told.0["paused_seconds"].as_f64().is_some_and(|seconds| seconds > 10.0), "{}", told.0);
@@ -130,7 +130,7 @@ fn not_lifted() {
     }
     proxy.pass();
     let told = report(&next.run(), 0);
-    println!("{}", told.0);
+    println!("{}", brief(&told));
     log().assert_complete(&told);
     told.has(&format!("lines_read {LINES}, duplicate 0"));
     Census::of(&node, &node.name("log")).assert_equals(&undisturbed);
@@ -162,7 +162,7 @@ fn deleted() {
     proxy.pass();
     let ran = typed.with("--resume").run();
     let told = report(&ran, 0);
-    println!("{}", told.0);
+    println!("{}", brief(&told));
     assert_eq!(told.count("rejected"), 0);
     Census::of(&node, &node.name("log")).assert_equals(&undisturbed);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::census::Census;
 use crate::fault_proxy::FaultProxy;
-use crate::load::{Typed, report};
+use crate::load::{Typed, brief, report};
 use crate::logs::{LINES, Shape, log, put_template};
 use crate::own_node::OwnNode;
 use crate::support::{Folder, Node};
@@ -55,7 +55,7 @@ fn straight_and_behind_a_proxy() {
         let typed = typed(&folder, &path, &url, &node.name("log"));
         let ran = typed.run();
         let told = report(&ran, 3);
-        println!("too large, {how}: {:?}, {}", ran.took, told.0);
+        println!("too large, {how}: {:?}, {}", ran.took, brief(&told));
         told.has(&format!("lines_read {}, rejected 1, duplicate 0, indexed {}", LINES + 1, log().summary.good));
         let letters = typed.letters();
         assert_eq!(letters.len(), 1, "{how}");

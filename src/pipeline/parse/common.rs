@@ -12,21 +12,24 @@
 use super::format::Format;
 use super::grammar::is_token_byte;
 use super::lanes::Lanes;
-use super::record::{Dirty, Record, Request, Span};
+use super::record::{Dirty, Record, Request, Span, WINDOW_BYTES};
 use super::timestamp::{Days, TIME_BYTES};
 
-/// The record of the line that starts at `start` and the start of the next line, or none if the line, or what stands
-/// where a line is wanted, is not of the common kind.
+/// A line, and what comes behind it.
+type Window = [u8; WINDOW_BYTES];
+
+/// The record of the line at the start of `text` and the length of the line with its newline, or none if the line, or
+/// what stands where a line is wanted, is not of the common kind.
 #[inline(always)]
 pub(super) fn parse<'c, L: Lanes>(
     lanes: L,
     days: &mut Days,
     format: Format,
     text: &'c [u8],
-    start: usize,
 ) -> Option<(Record<'c>, usize)> {
+    let text: &Window = text.first_chunk()?;
     let mut dirty = Dirty::default();
-    let mut at = start;
+    let mut at = 0;
     let mut vhost = Span::NONE;
     if format.has_vhost() {
         vhost = word(lanes, text, at)?;
@@ -58,7 +61,7 @@ pub(super) fn parse<'c, L: Lanes>(
         bracket = user_end + 1;
     }
 
-    let timestamp = days.bracketed(lanes, window(text, bracket)?)?;
+    let timestamp = days.bracketed(lanes, load(text, bracket)?)?;
     let time = Span::new(bracket + 1, bracket + 1 + TIME_BYTES);
 
     let verb_start = bracket + TIME_BYTES + 4;
@@ -94,7 +97,7 @@ pub(super) fn parse<'c, L: Lanes>(
 
     let (mut referrer, mut agent) = (Span::NONE, Span::NONE);
     if format.has_referrer() {
-        if *text.get(at..)?.first_chunk()? != *b" \"" {
+        if *load(text, at)? != *b" \"" {
             return None;
         }
         let referrer_start = at + 2;
@@ -104,7 +107,7 @@ pub(super) fn parse<'c, L: Lanes>(
             dirty.0 |= Dirty::REFERRER.0;
         }
         referrer = Span::new(referrer_start, referrer_end);
-        if *text.get(referrer_end..)?.first_chunk()? != *b"\" \"" {
+        if *load(text, referrer_end)? != *b"\" \"" {
             return None;
         }
         let agent_start = referrer_end + 3;
@@ -133,14 +136,14 @@ pub(super) fn parse<'c, L: Lanes>(
     let line_end;
     let next;
     let mut extra = Span::NONE;
-    let five: &[u8; 5] = text.get(at..)?.first_chunk()?;
+    let five: &[u8; 5] = load(text, at)?;
     if five[0] == b'\n' {
         (line_end, next) = (at, at + 1);
     } else if five == b" \"-\"\n" {
         extra = Span::new(at + 1, at + 4);
         (line_end, next) = (at + 4, at + 5);
     } else {
-        let newline = at + memchr::memchr(b'\n', &text[at..])?;
+        let newline = at + memchr::memchr(b'\n', text.get(at..)?)?;
         line_end = if text[newline - 1] == b'\r' { newline - 1 } else { newline };
         next = newline + 1;
         let spaced = five[0] == b' ';
@@ -152,7 +155,7 @@ pub(super) fn parse<'c, L: Lanes>(
 
     let record = Record {
         text,
-        line: Span::new(start, line_end),
+        line: Span::new(0, line_end),
         vhost,
         client,
         forwarded: Span::NONE,
@@ -174,21 +177,25 @@ pub(super) fn parse<'c, L: Lanes>(
     Some((record, next))
 }
 
+/// `N` bytes from `at` on.
 #[inline(always)]
-fn window(text: &[u8], at: usize) -> Option<&[u8; 32]> {
-    text.get(at..)?.first_chunk()
+fn load<const N: usize>(text: &Window, at: usize) -> Option<&[u8; N]> {
+    if at > WINDOW_BYTES - N {
+        return None;
+    }
+    text[at..].first_chunk()
 }
 
 #[inline(always)]
-fn eight(text: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
+fn eight(text: &Window, at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*load(text, at)?))
 }
 
 /// Where the first byte stands that is no part of a clean word. There is one within the text.
 #[inline(always)]
-fn word_end<L: Lanes>(lanes: L, text: &[u8], mut at: usize) -> Option<usize> {
+fn word_end<L: Lanes>(lanes: L, text: &Window, mut at: usize) -> Option<usize> {
     loop {
-        let stops = lanes.word_stops(window(text, at)?);
+        let stops = lanes.word_stops(load(text, at)?);
         if stops != 0 {
             return Some(at + stops.trailing_zeros() as usize);
         }
@@ -198,9 +205,9 @@ fn word_end<L: Lanes>(lanes: L, text: &[u8], mut at: usize) -> Option<usize> {
 
 /// The same for a quoted field.
 #[inline(always)]
-fn quoted_end<L: Lanes>(lanes: L, text: &[u8], mut at: usize) -> Option<usize> {
+fn quoted_end<L: Lanes>(lanes: L, text: &Window, mut at: usize) -> Option<usize> {
     loop {
-        let stops = lanes.quoted_stops(window(text, at)?);
+        let stops = lanes.quoted_stops(load(text, at)?);
         if stops != 0 {
             return Some(at + stops.trailing_zeros() as usize);
         }
@@ -210,7 +217,7 @@ fn quoted_end<L: Lanes>(lanes: L, text: &[u8], mut at: usize) -> Option<usize> {
 
 /// A clean word of at least one byte with a space behind it.
 #[inline(always)]
-fn word<L: Lanes>(lanes: L, text: &[u8], at: usize) -> Option<Span> {
+fn word<L: Lanes>(lanes: L, text: &Window, at: usize) -> Option<Span> {
     let end = word_end(lanes, text, at)?;
     (end > at && text[end] == b' ').then(|| Span::new(at, end))
 }
@@ -282,7 +289,7 @@ fn other_verb(text: &[u8], at: usize) -> Option<usize> {
 
 /// A number as JSON has it, or `-`, with at most 15 digits, and where it ends. What stands there is not looked at.
 #[inline(always)]
-fn number(text: &[u8], at: usize) -> Option<(Span, usize)> {
+fn number(text: &Window, at: usize) -> Option<(Span, usize)> {
     let first = eight(text, at)?;
     let mut digits = digits(first);
     if digits == 8 {

@@ -10,15 +10,13 @@ use super::malformed::Malformed;
 use super::record::{Dirty, Record, Request, Span};
 use super::timestamp::{Days, TIME_BYTES};
 
-/// The line between `start` and `end` (its newline, or the end of the text) without a carriage return at its end,
-/// and without what else is no part of it: NULs, which copytruncate leaves before the first line written after it,
-/// and a byte-order mark.
-pub(super) fn trim(text: &[u8], mut start: usize, mut end: usize) -> Span {
-    if text[start..end].last() == Some(&b'\r') {
-        end -= 1;
-    }
+/// The line without a carriage return at its end, and without what else is no part of it: NULs, which copytruncate
+/// leaves before the first line written after it, and a byte-order mark.
+pub(super) fn trim(line: &[u8]) -> Span {
+    let end = line.strip_suffix(b"\r").unwrap_or(line).len();
+    let mut start = 0;
     loop {
-        start += match &text[start..end] {
+        start += match &line[start..end] {
             [0, ..] => 1,
             [0xef, 0xbb, 0xbf, ..] => 3,
             _ => return Span::new(start, end),

@@ -107,7 +107,7 @@ fn format_of(days: &mut Days, line: &[u8]) -> Option<Format> {
 }
 
 fn record<'c>(days: &mut Days, format: Format, line: &'c [u8]) -> Option<Record<'c>> {
-    match parse_generally(days, format, line, 0).0 {
+    match parse_generally(days, format, line).0 {
         Line::Record(record) => Some(record),
         Line::Blank | Line::Malformed(_) => None,
     }

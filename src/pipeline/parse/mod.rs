@@ -35,43 +35,40 @@ pub enum Line<'c> {
     Malformed(Malformed),
 }
 
-/// Parses the line that starts at `start` and tells where the next one starts.
+/// The record of the line that `text` starts with, and the length of the line with its newline, if the common path
+/// takes it: if it is like nearly all lines are, and [`WINDOW_BYTES`](record::WINDOW_BYTES) of text are there.
 ///
-/// `text` must hold the line's newline, unless the line is the last and ends with `text`. Bytes of `text` behind the
-/// line may be read, but never change the result.
-///
-/// # Panics
-/// If `text` is longer than 4 GiB, or `start` lies behind its end.
+/// What comes behind the line is read too, but never changes the result. For all other lines there is
+/// [`parse_generally`].
 #[inline(always)]
-pub fn parse<'c, L: Lanes>(
+pub fn parse_commonly<'c, L: Lanes>(
     lanes: L,
     days: &mut Days,
     format: Format,
     text: &'c [u8],
-    start: usize,
-) -> (Line<'c>, usize) {
-    match common::parse(lanes, days, format, text, start) {
-        Some((record, next)) => (Line::Record(record), next),
-        None => parse_generally(days, format, text, start),
-    }
+) -> Option<(Record<'c>, usize)> {
+    common::parse(lanes, days, format, text)
 }
 
-/// The same by the general path alone.
+/// Parses the line that `text` starts with and tells its length, newline included.
+///
+/// The line must have its newline, unless it is the last and ends with `text`.
 ///
 /// # Panics
-/// As [`parse`].
+/// If `text` is empty, or the line longer than 4 GiB.
 #[cold]
 #[inline(never)]
-pub fn parse_generally<'c>(days: &mut Days, format: Format, text: &'c [u8], start: usize) -> (Line<'c>, usize) {
-    assert!(u32::try_from(text.len()).is_ok(), "a chunk is shorter than 4 GiB");
-    let newline = memchr::memchr(b'\n', &text[start..]).map(|n| start + n);
-    let next = newline.map_or(text.len(), |newline| newline + 1);
-    let line = grammar::trim(text, start, newline.unwrap_or(text.len()));
+pub fn parse_generally<'c>(days: &mut Days, format: Format, text: &'c [u8]) -> (Line<'c>, usize) {
+    let newline = memchr::memchr(b'\n', text);
+    let len = newline.map_or(text.len(), |newline| newline + 1);
+    assert!(len > 0 && u32::try_from(len).is_ok(), "a line has a byte at least and less than 4 GiB");
+    let text = &text[..newline.unwrap_or(len)];
+    let line = grammar::trim(text);
     if line.is_empty() {
-        return (Line::Blank, next);
+        return (Line::Blank, len);
     }
     match grammar::line(days, format, text, line) {
-        Ok(record) => (Line::Record(record), next),
-        Err(reason) => (Line::Malformed(reason), next),
+        Ok(record) => (Line::Record(record), len),
+        Err(reason) => (Line::Malformed(reason), len),
     }
 }

@@ -1,8 +1,13 @@
 //! [`Record`]: the fields of one line, as places in the text they came from.
 //!
-//! Places, not slices: a field that is copied 32 bytes a step needs the text behind it too.
+//! Places, not slices: a field that is copied 32 bytes a step needs the text behind it too. They are counted from the
+//! start of the line, so that they stay small.
 
 use super::timestamp::Timestamp;
+
+/// How much of the text the common path looks at from a line's start: the longest line that it takes, and what wide
+/// loads read beyond. With a size that is known, the check of each load is one compare.
+pub const WINDOW_BYTES: usize = 4096;
 
 /// A place in the text a record came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +26,12 @@ impl Span {
     pub(super) fn new(start: usize, end: usize) -> Span {
         debug_assert!(start <= end);
         Span { start: start as u32, end: end as u32 }
+    }
+
+    /// Whether it is [`Span::NONE`]: an empty field has a place in its line, and none stands at its very start.
+    #[inline(always)]
+    pub fn is_none(self) -> bool {
+        self.end == 0
     }
 
     /// Whether there is nothing in it.
@@ -61,7 +72,7 @@ pub enum Request {
 /// The fields of one access-log line as they are written: quotes around them left out, escapes still in them.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'c> {
-    /// What the spans point into: the line, and whatever else the chunk holds.
+    /// What the spans point into: from the line's first byte on, with whatever comes behind the line.
     pub text: &'c [u8],
     /// The whole line without its end and without NULs or a byte-order mark before it.
     pub line: Span,
@@ -97,8 +108,8 @@ pub struct Record<'c> {
     pub extra: Span,
     /// Fields that may hold a quote, a backslash, a control character or a byte above 0x7f.
     pub dirty: Dirty,
-    /// Whether it came by the common path. Such a record has a request of method, target and HTTP/d.d, and no
-    /// `forwarded`.
+    /// Whether it came by the common path. Such a record has a request of method (at most 16 bytes), target and
+    /// HTTP/d.d, a status of three digits, no `forwarded`, and a `text` of [`WINDOW_BYTES`].
     pub common_path: bool,
 }
 

@@ -4,12 +4,12 @@
 //! whatever their length, and lets the next store cover what was too much; the general one writes exactly.
 
 use super::buffer::Buffer;
-use super::file::FileFacts;
-use super::head::{Head, STEP};
-use super::id::ID_CHARS;
+use super::file::{FileFacts, TAIL_BYTES};
+use super::head::{HEAD_BYTES, Head};
+use super::id::Id;
 use super::json;
 use super::plan::{Piece, Plan};
-use crate::pipeline::parse::record::Dirty;
+use crate::pipeline::parse::record::{Dirty, WINDOW_BYTES};
 use crate::pipeline::parse::{Record, Request, Span, escape};
 use crate::schema;
 
@@ -25,93 +25,87 @@ pub(super) struct Context<'p> {
     pub(super) plan: &'p Plan,
     pub(super) file: &'p FileFacts,
     pub(super) head: &'p Head,
-    pub(super) id: Option<[u8; ID_CHARS]>,
+    pub(super) id: Option<Id>,
     /// Where the line starts in the file.
     pub(super) offset: u64,
 }
 
-/// Bytes that a document can be longer than its line, escapes aside, when constant fields and head are counted apart:
-/// its keys, and what is stored too much.
-const KEYS_BYTES: usize = 1024;
+/// What the common way writes into: enough for a line of [`WINDOW_BYTES`] whose bytes all become six, twice (the second
+/// time as `message`), and for all keys and constants. With a size that is known, the check of each store is one
+/// compare.
+const ROOM_BYTES: usize = 64 * 1024;
+type Room = [u8; ROOM_BYTES];
 
-/// The longest dirty line that the common way takes, in bytes: its room is reserved for the worst case.
-const DIRTY_BYTES_MAX: usize = 32 * 1024;
+/// The longest tail that the common way takes, in bytes.
+pub(super) const COMMON_TAIL_MAX: usize = 6 * 1024;
+/// Head and keys are never longer than this: an index name has at most 255 bytes.
+const KEYS_MAX: usize = 2 * 1024;
+const _: () = assert!(WINDOW_BYTES * 12 + COMMON_TAIL_MAX + KEYS_MAX < ROOM_BYTES);
 
-/// Adds action line and document of `record`. Tells whether bytes that are not UTF-8 were replaced.
+/// Adds action line and document of a record that came by the common path. Tells whether bytes that are not UTF-8 were
+/// replaced.
+///
+/// # Panics
+/// If the record came by the general path, or the file's tail is longer than [`COMMON_TAIL_MAX`].
 #[inline(always)]
-pub(super) fn write(record: &Record, context: Context, scratch: &mut Scratch, buffer: &mut Buffer) -> bool {
-    let line_bytes = record.line.len();
-    let dirty = record.dirty != Dirty::default() || !context.plan.plain;
-    // 128 readable bytes behind the line let the common way read as wide as it writes.
-    if !record.common_path
-        || record.line.end as usize + 128 > record.text.len()
-        || (dirty && line_bytes > DIRTY_BYTES_MAX)
-    {
-        return write_generally(record, context, scratch, buffer);
-    }
-    // Six bytes for one at worst, and the line a second time as `message`.
-    let worst = if dirty { line_bytes * 12 } else { line_bytes };
-    let room = buffer.room(context.head.bytes.len() + worst + context.file.tail.len() + KEYS_BYTES);
-    let (written, replaced) = write_commonly(record, context, scratch, room);
+pub(super) fn write_commonly(record: &Record, context: Context, scratch: &mut Scratch, buffer: &mut Buffer) -> bool {
+    let text = record.text.first_chunk().expect("the common path looked at a whole window");
+    let room = buffer.room(ROOM_BYTES).first_chunk_mut().expect("there is as much as wanted");
+    let (written, replaced) = write_wide(record, text, context, scratch, room);
     buffer.advance(written);
     replaced
 }
 
-/// A place in room that is known to be large enough: running out of it is our mistake.
+/// A place in the room.
 struct Out<'b> {
-    room: &'b mut [u8],
+    room: &'b mut Room,
     at: usize,
 }
 
 impl Out<'_> {
-    /// Stores 32 bytes of which `len` count.
+    /// Stores `bytes` at `at` whole.
     #[inline(always)]
-    fn put32(&mut self, bytes: &[u8; 32], len: usize) {
-        self.room[self.at..self.at + 32].copy_from_slice(bytes);
+    fn store<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) {
+        assert!(at <= ROOM_BYTES - N, "a document fits");
+        *self.room[at..].first_chunk_mut().expect("just seen") = *bytes;
+    }
+
+    /// Stores `N` bytes of which `len` count.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
+        self.store(self.at, bytes);
         self.at += len;
     }
 
     #[inline(always)]
     fn piece32(&mut self, piece: &Piece) {
-        self.put32(piece.bytes.first_chunk().expect("32 of 64"), piece.len);
+        self.put::<32>(piece.bytes.first_chunk().expect("32 of 64"), piece.len);
     }
 
     #[inline(always)]
     fn piece64(&mut self, piece: &Piece) {
-        self.room[self.at..self.at + 64].copy_from_slice(&piece.bytes);
-        self.at += piece.len;
+        self.put(&piece.bytes, piece.len);
     }
 
-    /// Stores exactly `bytes` at an earlier place.
+    /// Copies a clean field: `N` bytes whatever its length, and more only if it is longer. With an `N` that most
+    /// fields fit in, there is hardly a branch to guess wrong.
     #[inline(always)]
-    fn patch<const N: usize>(&mut self, at: usize, bytes: &[u8; N]) {
-        self.room[at..at + N].copy_from_slice(bytes);
-    }
-
-    /// Copies a clean field.
-    #[inline(always)]
-    fn copy(&mut self, text: &[u8], field: Span) {
+    fn copy<const N: usize>(&mut self, text: &Window, field: Span) {
         let start = field.start as usize;
         let len = field.len();
-        let mut done = 0;
-        loop {
-            let from = start + done;
-            let to = self.at + done;
-            self.room[to..to + 32].copy_from_slice(&text[from..from + 32]);
+        self.store::<N>(self.at, load(text, start));
+        let mut done = N;
+        while done < len {
+            self.store::<32>(self.at + done, load(text, start + done));
             done += 32;
-            if done >= len {
-                break;
-            }
         }
         self.at += len;
     }
 
-    /// Copies a short clean field, as numbers and verbs are: at most 16 bytes.
+    /// Copies a clean field of at most 16 bytes, as numbers and verbs are.
     #[inline(always)]
-    fn copy16(&mut self, text: &[u8], field: Span) {
-        let start = field.start as usize;
-        self.room[self.at..self.at + 16].copy_from_slice(&text[start..start + 16]);
-        self.at += field.len();
+    fn copy16(&mut self, text: &Window, field: Span) {
+        self.put::<16>(load(text, field.start as usize), field.len());
     }
 
     /// Adds exactly `bytes`.
@@ -122,31 +116,46 @@ impl Out<'_> {
     }
 }
 
+type Window = [u8; WINDOW_BYTES];
+
+/// `N` bytes from `at` on. The common path leaves lines alone that end near the end of the window.
 #[inline(always)]
-fn write_commonly(record: &Record, context: Context, scratch: &mut Scratch, room: &mut [u8]) -> (usize, bool) {
+fn load<const N: usize>(text: &Window, at: usize) -> &[u8; N] {
+    assert!(at <= WINDOW_BYTES - N, "a field of the common path lies well inside");
+    text[at..].first_chunk().expect("just seen")
+}
+
+#[inline(always)]
+fn write_wide(
+    record: &Record,
+    text: &Window,
+    context: Context,
+    scratch: &mut Scratch,
+    room: &mut Room,
+) -> (usize, bool) {
     let Context { plan, file, head, .. } = context;
-    let text = record.text;
     let mut out = Out { room, at: 0 };
     let mut replaced = false;
 
-    for step in head.bytes.chunks_exact(STEP) {
-        out.put32(step.try_into().expect("steps of 32"), STEP);
+    out.store::<HEAD_BYTES>(0, head.bytes.first_chunk().expect("heads are padded"));
+    if head.len > HEAD_BYTES {
+        out.extend(&head.bytes);
     }
     out.at = head.len;
-    out.patch(head.clock_at, &record.timestamp.clock);
-    if let (Some(at), Some(id)) = (head.id_at, &context.id) {
-        out.patch(at, id);
+    out.store(head.clock_at, &record.timestamp.clock);
+    if let (Some(at), Some(id)) = (head.id_at, context.id) {
+        out.store(at, &id.characters());
     }
 
-    out.copy(text, record.client);
-    let dash = |field: Span| field.len() == 1 && text[field.start as usize] == b'-';
+    out.copy::<32>(text, record.client);
+    let dash = |field: Span| field.len() == 1 && load(text, field.start as usize) == b"-";
     if dash(record.ident) && dash(record.user) {
         out.piece64(&plan.nobody);
     } else {
         out.piece32(&plan.ident);
-        out.copy(text, record.ident);
+        out.copy::<32>(text, record.ident);
         out.piece32(&plan.auth);
-        out.copy(text, record.user);
+        out.copy::<32>(text, record.user);
         out.piece32(&plan.verb);
     }
 
@@ -156,79 +165,80 @@ fn write_commonly(record: &Record, context: Context, scratch: &mut Scratch, room
     out.copy16(text, verb);
     out.piece32(&plan.request);
     if record.dirty.has(Dirty::TARGET) {
-        replaced |= dirty_field(&mut out, scratch, target.of(text));
+        (out.at, replaced) = dirty_field(out.room, out.at, scratch, target.of(text));
     } else {
-        out.copy(text, target);
+        out.copy::<64>(text, target);
     }
 
     let numbers_at = out.at;
     out.piece64(&plan.numbers);
-    // The common path's version and status have three bytes each.
-    let version: &[u8; 3] = text[version.start as usize..].first_chunk().expect("a version is inside");
-    let status: &[u8; 3] = text[record.status.start as usize..].first_chunk().expect("a status is inside");
-    out.patch(numbers_at + plan.version_at, version);
-    out.patch(numbers_at + plan.status_at, status);
+    out.store::<3>(numbers_at + plan.version_at, load(text, version.start as usize));
+    out.store::<3>(numbers_at + plan.status_at, load(text, record.status.start as usize));
     if record.bytes.is_empty() {
-        out.at = numbers_at + plan.status_at + 3;
+        out.at = numbers_at + plan.status_at + 3; // the key is dropped by stepping over it
     } else {
         out.copy16(text, record.bytes);
     }
 
     // The format does not change within a chunk: these branches cost next to nothing.
-    if record.agent != Span::NONE {
+    if !record.agent.is_none() {
         out.piece32(&plan.referrer);
         if record.dirty.has(Dirty::REFERRER) {
-            replaced |= dirty_field(&mut out, scratch, record.referrer.of(text));
+            let (at, lossy) = dirty_field(out.room, out.at, scratch, record.referrer.of(text));
+            (out.at, replaced) = (at, replaced | lossy);
         } else {
-            out.copy(text, record.referrer);
+            out.copy::<64>(text, record.referrer);
         }
         out.piece32(&plan.agent);
         if record.dirty.has(Dirty::AGENT) {
-            replaced |= dirty_field(&mut out, scratch, record.agent.of(text));
+            let (at, lossy) = dirty_field(out.room, out.at, scratch, record.agent.of(text));
+            (out.at, replaced) = (at, replaced | lossy);
         } else {
-            out.copy(text, record.agent);
+            out.copy::<128>(text, record.agent);
         }
-        out.put32(b"\"                               ", 1);
+        out.put(b"\"", 1);
     }
-    if record.vhost != Span::NONE {
-        string_key(&mut out, schema::VHOST);
-        out.copy(text, record.vhost);
-        out.extend(b"\"");
+    if !record.vhost.is_empty() {
+        out.piece32(&plan.vhost);
+        out.copy::<32>(text, record.vhost);
+        out.put(b"\"", 1);
     }
-    if record.bytes_in != Span::NONE {
-        number_key(&mut out, schema::BYTES_IN);
+    if !record.bytes_in.is_empty() {
+        out.piece32(&plan.bytes_in);
         out.copy16(text, record.bytes_in);
     }
-    if record.bytes_out != Span::NONE {
-        number_key(&mut out, schema::BYTES_OUT);
+    if !record.bytes_out.is_empty() {
+        out.piece32(&plan.bytes_out);
         out.copy16(text, record.bytes_out);
     }
     if !plan.plain {
-        replaced |= wanted_fields(record, context, &mut |bytes| out.extend(bytes));
+        let (at, lossy) = wanted_fields_wide(*record, context, out.room, out.at);
+        (out.at, replaced) = (at, replaced | lossy);
     }
 
-    out.extend(&file.tail);
+    if file.tail_len <= TAIL_BYTES {
+        out.put::<TAIL_BYTES>(file.tail.first_chunk().expect("tails are padded"), file.tail_len);
+    } else {
+        out.extend(&file.tail);
+    }
     (out.at, replaced)
 }
 
-#[inline(always)]
-fn string_key(out: &mut Out, name: &str) {
-    out.extend(b",\"");
-    out.extend(name.as_bytes());
-    out.extend(b"\":\"");
-}
-
-#[inline(always)]
-fn number_key(out: &mut Out, name: &str) {
-    out.extend(b",\"");
-    out.extend(name.as_bytes());
-    out.extend(b"\":");
-}
-
+/// Writes a field that is not clean. Like all that is called from the common way, it takes and gives values: a
+/// reference to what the caller works with would force that into memory for every line.
 #[cold]
 #[inline(never)]
-fn dirty_field(out: &mut Out, scratch: &mut Scratch, field: &[u8]) -> bool {
-    field_value(scratch, field, &mut |bytes| out.extend(bytes))
+fn dirty_field(room: &mut Room, at: usize, scratch: &mut Scratch, field: &[u8]) -> (usize, bool) {
+    let mut out = Out { room, at };
+    let replaced = field_value(scratch, field, &mut |bytes| out.extend(bytes));
+    (out.at, replaced)
+}
+
+#[inline(never)]
+fn wanted_fields_wide(record: Record, context: Context, room: &mut Room, at: usize) -> (usize, bool) {
+    let mut out = Out { room, at };
+    let replaced = wanted_fields(&record, context, &mut |bytes| out.extend(bytes));
+    (out.at, replaced)
 }
 
 /// The inside of the JSON string for a field as it is written. Tells whether something was replaced.
@@ -264,16 +274,17 @@ fn wanted_fields(record: &Record, context: Context, put: &mut impl FnMut(&[u8]))
     replaced
 }
 
+/// Adds action line and document of any record. Tells whether bytes that are not UTF-8 were replaced.
 #[cold]
 #[inline(never)]
-fn write_generally(record: &Record, context: Context, scratch: &mut Scratch, buffer: &mut Buffer) -> bool {
+pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut Scratch, buffer: &mut Buffer) -> bool {
     let Context { plan, file, head, .. } = context;
     let text = record.text;
     let start = buffer.len();
     buffer.extend_from_slice(&head.bytes[..head.len]);
     buffer.overwrite(start + head.clock_at, &record.timestamp.clock);
-    if let (Some(at), Some(id)) = (head.id_at, &context.id) {
-        buffer.overwrite(start + at, id);
+    if let (Some(at), Some(id)) = (head.id_at, context.id) {
+        buffer.overwrite(start + at, &id.characters());
     }
 
     let mut replaced = false;
@@ -318,7 +329,7 @@ fn write_generally(record: &Record, context: Context, scratch: &mut Scratch, buf
     }
     number(buffer, schema::RESPONSE, record.status);
     number(buffer, schema::BYTES, record.bytes);
-    if record.agent != Span::NONE {
+    if !record.agent.is_none() {
         string(buffer, schema::REFERRER, record.referrer);
         string(buffer, schema::AGENT, record.agent);
     }
@@ -331,6 +342,6 @@ fn write_generally(record: &Record, context: Context, scratch: &mut Scratch, buf
     number(buffer, schema::BYTES_IN, record.bytes_in);
     number(buffer, schema::BYTES_OUT, record.bytes_out);
     replaced |= wanted_fields(record, context, &mut |bytes| buffer.extend_from_slice(bytes));
-    buffer.extend_from_slice(&file.tail);
+    buffer.extend_from_slice(&file.tail[..file.tail_len]);
     replaced
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::plan::Plan;
 use crate::pipeline::parse::Format;
 
+/// Tails of up to so many bytes are stored at once, as wide as this.
+pub(super) const TAIL_BYTES: usize = 128;
+
 /// What all lines of a file share.
 #[derive(Debug)]
 pub struct FileFacts {
@@ -16,8 +19,10 @@ pub struct FileFacts {
     pub guessed: bool,
     /// A [`Format`]; workers that see most lines of a chunk fail may change it.
     format: AtomicU8,
-    /// The end of each of its documents.
+    /// The end of each of its documents, padded to [`TAIL_BYTES`] at least.
     pub(super) tail: Vec<u8>,
+    /// How much of it counts.
+    pub(super) tail_len: usize,
 }
 
 impl FileFacts {
@@ -31,8 +36,10 @@ impl FileFacts {
         s3: Option<(&str, &str)>,
     ) -> FileFacts {
         let uri = uri.into();
-        let tail = plan.tail(&uri, s3);
-        FileFacts { uri, identity, guessed, format: AtomicU8::new(format as u8), tail }
+        let mut tail = plan.tail(&uri, s3);
+        let tail_len = tail.len();
+        tail.resize(tail_len.max(TAIL_BYTES), 0);
+        FileFacts { uri, identity, guessed, format: AtomicU8::new(format as u8), tail, tail_len }
     }
 
     /// The file's format, as it is known by now.

@@ -12,8 +12,8 @@ use super::plan::Plan;
 use crate::pipeline::parse::timestamp::{DAYS, Day, Timestamp};
 use crate::schema;
 
-/// Heads are stored so many bytes wide; a longer one (an index name may have 255 bytes) in several steps.
-pub(super) const STEP: usize = 32;
+/// Heads of up to so many bytes are stored at once, as wide as this.
+pub(super) const HEAD_BYTES: usize = 192;
 
 /// The start of the documents of one day in one index.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Head {
     from: i64,
     /// … and so many seconds more.
     seconds: u64,
-    /// The text, padded to a multiple of [`STEP`].
+    /// The text, padded to [`HEAD_BYTES`] at least.
     pub(super) bytes: Vec<u8>,
     /// How much of it counts.
     pub(super) len: usize,
@@ -96,7 +96,7 @@ impl Heads {
         bytes.extend_from_slice(&day.zone);
         bytes.extend_from_slice(format!("\",\"{}\":\"", schema::CLIENTIP).as_bytes());
         head.len = bytes.len();
-        bytes.resize(head.len.next_multiple_of(STEP), 0);
+        bytes.resize(head.len.max(HEAD_BYTES), 0);
         head.serial = day.serial;
         head.from = from;
         head.seconds = until.wrapping_sub(from) as u64;

@@ -22,6 +22,32 @@ pub enum IdMode {
 /// Characters of an id.
 pub const ID_CHARS: usize = 24;
 
+/// An id's characters as three little-endian words: they stay in registers until they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id([u64; 3]);
+
+impl Id {
+    /// The characters.
+    #[inline(always)]
+    pub fn characters(self) -> [u8; ID_CHARS] {
+        let mut characters = [0; ID_CHARS];
+        for (eight, word) in characters.as_chunks_mut::<8>().0.iter_mut().zip(self.0) {
+            *eight = word.to_le_bytes();
+        }
+        characters
+    }
+
+    /// Two halves, of which each is the low 96 bits.
+    #[inline(always)]
+    fn new(first: Half, second: Half) -> Id {
+        Id([first.0, u64::from(first.1) | second.0 << 32, second.0 >> 32 | u64::from(second.1) << 32])
+    }
+}
+
+/// Twelve characters: eight and four.
+#[derive(Clone, Copy, Debug)]
+struct Half(u64, u32);
+
 /// The longest first line that an identity looks at, in bytes.
 pub const FIRST_LINE_MAX: usize = 64 * 1024;
 
@@ -42,44 +68,68 @@ pub fn identity(namespace: &str, name: &str, first_line: &[u8]) -> [u8; 8] {
     rapidhash_v3(&all).to_be_bytes()
 }
 
-/// The id of the line `line` that starts at `offset` of the source `identity`.
-#[inline(always)]
-pub fn from_source(identity: [u8; 8], offset: u64, line: &[u8]) -> [u8; ID_CHARS] {
-    // The low 6 bytes of the offset and 4 of the hash, and what they leave room for: 18 bytes in all.
-    let place = u128::from(u64::from_be_bytes(identity)) << 48 | u128::from(offset & (!0 >> 16));
-    let first = place >> 40; // 9 bytes
-    let second = (place & ((1 << 40) - 1)) << 32 | u128::from(rapidhash_v3(line) as u32);
-    characters(first, second)
+/// Makes the ids of one source's documents.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids {
+    mode: IdMode,
+    identity: [u8; 8],
+    /// Bits of the offset that are in the first half of an id, and that half. They change once in 2^40 bytes.
+    high: u64,
+    first: Half,
+}
+
+impl Ids {
+    /// Ids for lines of the source `identity`.
+    pub fn new(mode: IdMode, identity: [u8; 8]) -> Ids {
+        Ids { mode, identity, high: 0, first: half(u128::from(u64::from_be_bytes(identity)) << 8) }
+    }
+
+    /// The id of the line `line` that starts at `offset`, less than 2^48; none where OpenSearch chooses.
+    #[inline(always)]
+    pub fn of(&mut self, offset: u64, line: &[u8]) -> Option<Id> {
+        match self.mode {
+            IdMode::Source => Some(self.from_source(offset, line)),
+            IdMode::Content => Some(from_content(line)),
+            IdMode::None => None,
+        }
+    }
+
+    #[inline(always)]
+    fn from_source(&mut self, offset: u64, line: &[u8]) -> Id {
+        if offset >> 40 != self.high {
+            self.high = offset >> 40;
+            let first = u128::from(u64::from_be_bytes(self.identity)) << 8 | u128::from(self.high as u8);
+            self.first = half(first);
+        }
+        let low = u128::from(offset & ((1 << 40) - 1));
+        Id::new(self.first, half(low << 32 | u128::from(rapidhash_v3(line) as u32)))
+    }
 }
 
 /// The id of any line that reads `line`.
-pub fn from_content(line: &[u8]) -> [u8; ID_CHARS] {
+#[inline(never)]
+fn from_content(line: &[u8]) -> Id {
     const OTHER: RapidSecrets = RapidSecrets::seed_cpp(1);
     let one = u128::from(rapidhash_v3(line));
     let other = u128::from(rapidhash_v3_seeded(line, &OTHER));
-    let first = one << 8 | other >> 56;
     let second = (other & (!0 >> 72)) << 16 | u128::from(line.len() as u16);
-    characters(first, second)
+    Id::new(half(one << 8 | other >> 56), half(second))
 }
 
-/// Twice 9 bytes, each as 12 characters.
+/// 9 bytes as 12 characters.
 #[inline(always)]
-fn characters(first: u128, second: u128) -> [u8; ID_CHARS] {
-    let mut id = [0; ID_CHARS];
-    for n in 0..6 {
-        id[n * 2..][..2].copy_from_slice(&PAIRS[(first >> (60 - n * 12)) as usize & 0xfff]);
-        id[12 + n * 2..][..2].copy_from_slice(&PAIRS[(second >> (60 - n * 12)) as usize & 0xfff]);
-    }
-    id
+fn half(bytes: u128) -> Half {
+    let pair = |n: u32| u64::from(PAIRS[(bytes >> (60 - n * 12)) as usize & 0xfff]);
+    Half(pair(0) | pair(1) << 16 | pair(2) << 32 | pair(3) << 48, (pair(4) | pair(5) << 16) as u32)
 }
 
-/// Base64url of each twelve bits: two characters.
-static PAIRS: [[u8; 2]; 4096] = {
+/// Base64url of each twelve bits: two characters, the first in the low byte.
+static PAIRS: [u16; 4096] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut pairs = [[0; 2]; 4096];
+    let mut pairs = [0; 4096];
     let mut n = 0;
     while n < 4096 {
-        pairs[n] = [alphabet[n >> 6], alphabet[n & 63]];
+        pairs[n] = u16::from_le_bytes([alphabet[n >> 6], alphabet[n & 63]]);
         n += 1;
     }
     pairs
@@ -93,13 +143,15 @@ mod tests {
 
     #[test]
     fn source_ids() {
-        for offset in [0u64, 1, 255, 1 << 24, (1 << 40) - 1, 1 << 40, (1 << 48) - 1, 0x1234_5678_9abc] {
-            let identity = [0xff, 0, 1, 2, 3, 0x80, 0xfe, 0x7f];
+        let identity = [0xff, 0, 1, 2, 3, 0x80, 0xfe, 0x7f];
+        let mut ids = Ids::new(IdMode::Source, identity);
+        for offset in [0u64, 1, 255, 1 << 24, (1 << 40) - 1, 1 << 40, (1 << 48) - 1, 0x1234_5678_9abc, 7] {
             let mut bytes = identity.to_vec();
             bytes.extend_from_slice(&offset.to_be_bytes()[2..]);
             bytes.extend_from_slice(&rapidhash_v3(b"line").to_be_bytes()[4..]);
             let expected = URL_SAFE_NO_PAD.encode(bytes);
-            assert_eq!(std::str::from_utf8(&from_source(identity, offset, b"line")), Ok(expected.as_str()));
+            let id = ids.of(offset, b"line").expect("an id").characters();
+            assert_eq!(std::str::from_utf8(&id), Ok(expected.as_str()));
         }
     }
 
@@ -110,8 +162,16 @@ mod tests {
             identity("", "/var/log/access.log", b"first line").escape_ascii().to_string(),
             r"\xa6\x19\x8e\xa3\\\xed\xc5v"
         );
-        assert_eq!(from_source(*b"identity", 1234, b"a line").escape_ascii().to_string(), r"aWRlbnRpdHkAAAAABNI-Bc5V");
-        assert_eq!(from_content(b"a line").escape_ascii().to_string(), r"_7xzXz4FzlWNw1OmArRLcgAG");
+        assert_eq!(
+            Ids::new(IdMode::Source, *b"identity")
+                .of(1234, b"a line")
+                .expect("an id")
+                .characters()
+                .escape_ascii()
+                .to_string(),
+            r"aWRlbnRpdHkAAAAABNI-Bc5V"
+        );
+        assert_eq!(from_content(b"a line").characters().escape_ascii().to_string(), r"_7xzXz4FzlWNw1OmArRLcgAG");
         assert_eq!(identity("", "a", b"b\r\n"), identity("", "a", b"b"));
         assert_ne!(identity("a", "b", b""), identity("", "ab", b""));
         assert_ne!(identity("", "ab", b"c"), identity("", "a", b"bc"));

@@ -106,6 +106,12 @@ pub struct Plan {
     pub(super) referrer: Piece,
     /// `","agent":"`
     pub(super) agent: Piece,
+    /// `,"vhost":"`
+    pub(super) vhost: Piece,
+    /// `,"bytes_in":`
+    pub(super) bytes_in: Piece,
+    /// `,"bytes_out":`
+    pub(super) bytes_out: Piece,
 }
 
 impl Plan {
@@ -133,6 +139,9 @@ impl Plan {
             status_at: status.len(),
             referrer: Piece::new(&format!(",\"{}\":\"", schema::REFERRER)),
             agent: Piece::new(&after_text(schema::AGENT)),
+            vhost: Piece::new(&format!(",\"{}\":\"", schema::VHOST)),
+            bytes_in: Piece::new(&format!(",\"{}\":", schema::BYTES_IN)),
+            bytes_out: Piece::new(&format!(",\"{}\":", schema::BYTES_OUT)),
             options,
         })
     }

@@ -1,19 +1,20 @@
 //! [`Worker`]: the loop over the lines of a chunk, one per parser thread.
 
 use super::block::{Block, Document, SAMPLE_BYTES_MAX, SAMPLES_MAX, Tally};
-use super::document::{self, Context, Scratch};
+use super::document::{self, COMMON_TAIL_MAX, Context, Scratch};
 use super::file::FileFacts;
 use super::head::Heads;
-use super::id::{self, IdMode};
+use super::id::Ids;
 use super::json;
 use super::plan::Plan;
 use crate::pipeline::parse::lanes::{Lanes, Portable};
-use crate::pipeline::parse::timestamp::Days;
-use crate::pipeline::parse::{self, Format, Line, Malformed, Record};
+use crate::pipeline::parse::record::WINDOW_BYTES;
+use crate::pipeline::parse::timestamp::{Days, Timestamp};
+use crate::pipeline::parse::{self, Format, Line, Malformed};
 
-/// Readable bytes that must follow a line before the common path looks at it where it lies: the widest read, and what
-/// copies read beyond a field. The lines at the end of a chunk are parsed in a copy with so much behind them.
-const SLACK: usize = 256;
+/// Readable bytes that must follow a line's start before the common path looks at it where it lies. The lines at the
+/// end of a chunk are parsed in a copy with so much behind them.
+const SLACK: usize = WINDOW_BYTES;
 
 /// When most lines of a chunk fail, and at least so many, the format is guessed again.
 const FAILED_LINES_MIN: u64 = 20;
@@ -139,12 +140,19 @@ impl Worker {
         let body = Lines { plan, file, format, text: chunk, end: split, base: 0, chunk_offset };
         let tail = Lines { text: &self.padded, end: padded_end, base: split, ..body };
         for lines in [body, tail] {
-            match self.path {
+            // Constant fields of kilobytes are left to the general path.
+            let path = if file.tail_len > COMMON_TAIL_MAX { Path::General } else { self.path };
+            match path {
                 Path::General => lines.fill::<_, true>(Portable, &mut self.state, block),
                 #[cfg(target_arch = "x86_64")]
                 Path::Fastest if self.avx2.is_some() => {
                     let avx2 = self.avx2.expect("just seen");
-                    parse::lanes::with_avx2(avx2, |avx2| lines.fill::<_, false>(avx2, &mut self.state, block));
+                    // Inlined, so that the loop itself is compiled for AVX2: else each step would be a call.
+                    parse::lanes::with_avx2(
+                        avx2,
+                        #[inline(always)]
+                        |avx2| lines.fill::<_, false>(avx2, &mut self.state, block),
+                    );
                 }
                 Path::Fastest | Path::Portable => lines.fill::<_, false>(Portable, &mut self.state, block),
             }
@@ -171,52 +179,80 @@ struct Lines<'c> {
 
 impl Lines<'_> {
     /// The loop. `GENERAL` leaves the common path out.
+    ///
+    /// A record of the common path goes to its writer without meeting the general path's: where the two flow together,
+    /// the compiler gives up keeping its fields in registers, at the price of a third of the speed.
     #[inline(always)]
     fn fill<L: Lanes, const GENERAL: bool>(self, lanes: L, state: &mut State, block: &mut Block) {
         let Lines { plan, file, format, text, end, base, chunk_offset } = self;
-        let State { days, heads, scratch } = state;
         let mut counts = Counts::default();
+        let mut ids = Ids::new(plan.options.ids, file.identity);
         let mut at = 0;
         while at < end {
-            let (line, next) = if GENERAL {
-                parse::parse_generally(days, format, text, at)
-            } else {
-                parse::parse(lanes, days, format, text, at)
+            let commonly =
+                if GENERAL { None } else { parse::parse_commonly(lanes, &mut state.days, format, &text[at..]) };
+            let Some((record, len)) = commonly else {
+                at += self.line_generally(at, state, &mut ids, &mut counts, block);
+                continue;
             };
-            match line {
-                Line::Record(record) => {
-                    let time = record.timestamp;
-                    if time.unix < plan.wanted.0 || time.unix >= plan.wanted.1 {
-                        counts.outside += 1;
-                    } else {
-                        let offset = chunk_offset + (base + at) as u64;
-                        let head = heads.of(plan, days.get(time.day), &time);
-                        let id = match plan.options.ids {
-                            IdMode::Source => Some(id::from_source(file.identity, offset, record.line.of(text))),
-                            IdMode::Content => Some(id::from_content(record.line.of(text))),
-                            IdMode::None => None,
-                        };
-                        let context = Context { plan, file, head, id, offset };
-                        block.documents.push(Document {
-                            start: block.bytes.len() as u32,
-                            line_start: (base + at) as u32,
-                            line_bytes: record.line.end - at as u32,
-                        });
-                        let replaced = document::write(&record, context, scratch, &mut block.bytes);
-                        counts.see(&record, replaced);
-                    }
-                }
-                Line::Blank => block.tally.blank += 1,
-                Line::Malformed(reason) => {
-                    // Each line here has its newline: the last one got one in the padded copy.
-                    let line = &text[at..next - 1];
-                    malformed(plan, file, chunk_offset + (base + at) as u64, reason, line, block);
-                }
+            let time = record.timestamp;
+            if counts.see(plan, &time) {
+                let offset = chunk_offset + (base + at) as u64;
+                let head = state.heads.of(plan, state.days.get(time.day), &time);
+                let id = ids.of(offset, record.line.of(record.text));
+                block.documents.push(Document {
+                    start: block.bytes.len() as u32,
+                    line_start: (base + at) as u32,
+                    line_bytes: record.line.end,
+                });
+                let context = Context { plan, file, head, id, offset };
+                let replaced = document::write_commonly(&record, context, &mut state.scratch, &mut block.bytes);
+                counts.common_path += 1;
+                counts.with_extra += u64::from(!record.extra.is_empty());
+                counts.not_utf8 += u64::from(replaced);
             }
-            at = next;
+            at += len;
         }
         assert!(u32::try_from(block.bytes.len()).is_ok(), "a block has less than 4 GiB");
         counts.add_to(block);
+    }
+
+    /// The line at `at` by the general path. Gives its length.
+    #[cold]
+    #[inline(never)]
+    fn line_generally(
+        &self,
+        at: usize,
+        state: &mut State,
+        ids: &mut Ids,
+        counts: &mut Counts,
+        block: &mut Block,
+    ) -> usize {
+        let Lines { plan, file, format, text, base, chunk_offset, .. } = *self;
+        let (line, len) = parse::parse_generally(&mut state.days, format, &text[at..]);
+        let offset = chunk_offset + (base + at) as u64;
+        match line {
+            Line::Record(record) => {
+                let time = record.timestamp;
+                if counts.see(plan, &time) {
+                    let head = state.heads.of(plan, state.days.get(time.day), &time);
+                    let id = ids.of(offset, record.line.of(record.text));
+                    block.documents.push(Document {
+                        start: block.bytes.len() as u32,
+                        line_start: (base + at) as u32,
+                        line_bytes: record.line.end,
+                    });
+                    let context = Context { plan, file, head, id, offset };
+                    let replaced = document::write_generally(&record, context, &mut state.scratch, &mut block.bytes);
+                    counts.with_extra += u64::from(!record.extra.is_empty());
+                    counts.not_utf8 += u64::from(replaced);
+                }
+            }
+            Line::Blank => block.tally.blank += 1,
+            // Each line here has its newline: the last one got one in the padded copy.
+            Line::Malformed(reason) => malformed(plan, file, offset, reason, &text[at..at + len - 1], block),
+        }
+        len
     }
 }
 
@@ -238,14 +274,17 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Counts an event as a document, or as outside of what is wanted; tells whether it is wanted.
     #[inline(always)]
-    fn see(&mut self, record: &Record, replaced: bool) {
+    fn see(&mut self, plan: &Plan, time: &Timestamp) -> bool {
+        if time.unix < plan.wanted.0 || time.unix >= plan.wanted.1 {
+            self.outside += 1;
+            return false;
+        }
         self.documents += 1;
-        self.common_path += u64::from(record.common_path);
-        self.with_extra += u64::from(!record.extra.is_empty());
-        self.not_utf8 += u64::from(replaced);
-        self.first = self.first.min(record.timestamp.unix);
-        self.last = self.last.max(record.timestamp.unix);
+        self.first = self.first.min(time.unix);
+        self.last = self.last.max(time.unix);
+        true
     }
 
     fn add_to(&self, block: &mut Block) {

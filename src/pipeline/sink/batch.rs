@@ -140,22 +140,34 @@ impl<T> Batch<T> {
 
     /// Cuts a selection in two, near the middle of its bytes; `None` for a single document.
     pub fn halves(&self, selection: &Selection) -> Option<(Selection, Selection)> {
-        (selection.documents > 1).then(|| self.cut(selection, self.body(selection).bytes() / 2, u32::MAX))
-    }
-
-    /// Cuts off the front: as many documents as fit into `bytes_max` and `documents_max`, but at least one, and
-    /// not all.
-    pub fn cut(&self, selection: &Selection, bytes_max: usize, documents_max: u32) -> (Selection, Selection) {
-        assert!(selection.documents > 1, "one document cannot be cut");
-        let (mut front, mut back) = (Selection::default(), Selection::default());
-        let (mut bytes, mut full) = (0, false);
+        if selection.documents < 2 {
+            return None;
+        }
+        let half = self.body(selection).bytes() / 2;
+        let (mut front, mut back, mut bytes) = (Selection::default(), Selection::default(), 0);
         for n in selection.iter() {
             bytes += self.document(n).len();
             let last = front.documents + 1 == selection.documents;
-            full |= front.documents > 0 && (bytes > bytes_max || front.documents >= documents_max || last);
-            if full { back.push(n) } else { front.push(n) }
+            let is_back = !front.is_empty() && (bytes > half || last);
+            if is_back { back.push(n) } else { front.push(n) }
         }
-        (front, back)
+        Some((front, back))
+    }
+
+    /// Cuts a selection into pieces of at most so many bytes and documents each, but at least one document.
+    pub fn pieces(&self, selection: &Selection, bytes_max: usize, documents_max: u32) -> Vec<Selection> {
+        let (mut pieces, mut piece, mut bytes) = (Vec::new(), Selection::default(), 0);
+        for n in selection.iter() {
+            let document_bytes = self.document(n).len();
+            if !piece.is_empty() && (bytes + document_bytes > bytes_max || piece.documents >= documents_max) {
+                pieces.push(std::mem::take(&mut piece));
+                bytes = 0;
+            }
+            piece.push(n);
+            bytes += document_bytes;
+        }
+        pieces.push(piece);
+        pieces
     }
 
     /// What becomes of document `n` when it is refused for good.
@@ -300,16 +312,20 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn cuts_keep_to_bytes_and_documents() {
+    fn pieces_keep_to_bytes_and_documents() {
         let batch = batch(vec![part(0, "a", &["1", "22", "333", "4444"])]);
-        let all = Selection::all(4);
         let one = batch.document(0).len();
-        for (bytes_max, documents_max, front) in
-            [(0, 9, 1), (one, 9, 1), (2 * one, 9, 1), (2 * one + 1, 9, 2), (usize::MAX, 9, 3), (usize::MAX, 2, 2)]
-        {
-            let (found, rest) = batch.cut(&all, bytes_max, documents_max);
-            assert_eq!(found.documents(), front, "{bytes_max} {documents_max}");
-            assert_eq!(rest.documents(), 4 - front);
+        for (bytes_max, documents_max, sizes) in [
+            (0, 9, &[1, 1, 1, 1][..]),
+            (one, 9, &[1, 1, 1, 1]),
+            (2 * one + 1, 9, &[2, 1, 1]),
+            (usize::MAX, 9, &[4]),
+            (usize::MAX, 3, &[3, 1]),
+        ] {
+            let pieces = batch.pieces(&Selection::all(4), bytes_max, documents_max);
+            let found: Vec<u32> = pieces.iter().map(Selection::documents).collect();
+            assert_eq!(found, sizes, "{bytes_max} {documents_max}");
+            assert_eq!(pieces.iter().flat_map(Selection::iter).collect::<Vec<_>>(), [0, 1, 2, 3]);
         }
         assert_eq!(batch.halves(&Selection::all(1)), None);
     }

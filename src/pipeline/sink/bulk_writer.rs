@@ -18,7 +18,6 @@ use super::answer::{self, Item, Items, Reading};
 use super::batch::{Batch, Selection};
 use super::breaker::Permit;
 use super::destination::{Destination, Notice, count};
-use super::pace::Turn;
 use super::retry::{self, Attempt, Backoff, Came, Decision, Fate};
 use crate::error::Error;
 use crate::opensearch::{BulkHow, Client, Fault, Refusal, Scratch};
@@ -86,8 +85,13 @@ struct Left {
     too_large: Selection,
     busy: Selection,
     unsure: Selection,
+    odd: Selection,
+    /// Of the odd ones, those that may be at fault themselves.
+    suspects: Selection,
+    /// Of the unsure ones, likewise.
+    suspects_unsure: Selection,
     blocked: Selection,
-    /// Why: the first of the blocked or unsure ones.
+    /// Why: the first that is neither through nor busy.
     cause: Option<String>,
     /// What ends the run.
     hopeless: Option<Error>,
@@ -190,11 +194,17 @@ impl<'d> BulkWriter<'d> {
                     }
                     return Next::GoOn;
                 }
-                let left = self.sort(batch, &job, results);
+                let left = self.sort(batch, &job, results).judged(batch, &job);
                 if probes && left.blocked.is_empty() {
                     to.passed();
                 }
-                self.after_items(batch, job, left, body_bytes, &turn, jobs, host)
+                if left.busy.is_empty() {
+                    to.pace.went_well(body_bytes, &turn);
+                } else {
+                    count(&to.stats.busy, 1);
+                    to.pace.was_busy();
+                }
+                self.after_items(batch, job, left, jobs, host)
             }
             Decision::Again { unsure, busy, after } => {
                 if busy {
@@ -253,8 +263,9 @@ impl<'d> BulkWriter<'d> {
         let (bytes_max, documents_max) = (self.to.pace.body_bytes(), self.to.pace.documents_max());
         let documents = job.documents.documents();
         if documents > 1 && (documents > documents_max || batch.body(&job.documents).bytes() > bytes_max) {
-            let (front, back) = batch.cut(&job.documents, bytes_max, documents_max);
-            jobs.push(job.with(back));
+            let mut pieces = batch.pieces(&job.documents, bytes_max, documents_max).into_iter();
+            let front = pieces.next().expect("a job has documents");
+            jobs.extend(pieces.rev().map(|piece| job.with(piece)));
             job = job.with(front);
         }
         job
@@ -319,6 +330,7 @@ impl<'d> BulkWriter<'d> {
             let item = items.item(answer, place);
             let mut fate = retry::decide_item(&item);
             if fate == Fate::Unsure && job.strikes >= to.limits.strikes_max
+                || fate == Fate::Odd && job.strikes >= to.limits.odd_strikes_max
                 || fate == Fate::TooLarge && job.documents.documents() == 1
             {
                 fate = Fate::Rejected;
@@ -347,6 +359,10 @@ impl<'d> BulkWriter<'d> {
                     left.unsure.push(n);
                     left.because(&item, batch.index_of(n));
                 }
+                Fate::Odd => {
+                    left.odd.push(n);
+                    left.because(&item, batch.index_of(n));
+                }
                 Fate::Blocked => {
                     left.blocked.push(n);
                     left.because(&item, batch.index_of(n));
@@ -365,30 +381,16 @@ impl<'d> BulkWriter<'d> {
     }
 
     /// Puts the documents that an answer left without an outcome back as jobs.
-    #[allow(clippy::too_many_arguments)]
-    fn after_items<T>(
-        &mut self,
-        batch: &Batch<T>,
-        job: Job,
-        left: Left,
-        body_bytes: usize,
-        turn: &Turn<'_>,
-        jobs: &mut Vec<Job>,
-        host: usize,
-    ) -> Next {
+    fn after_items<T>(&mut self, batch: &Batch<T>, job: Job, left: Left, jobs: &mut Vec<Job>, host: usize) -> Next {
         let to = self.to;
         if let Some(error) = left.hopeless {
             to.fail(error);
             return Next::End;
         }
-        let cause = left.cause.unwrap_or_else(|| "the server is busy (HTTP 429)".to_owned());
-        if left.busy.is_empty() {
-            to.pace.went_well(body_bytes, turn);
-        } else {
-            count(&to.stats.busy, 1);
-            to.pace.was_busy();
-        }
-        count(&to.stats.failed, u64::from(!left.unsure.is_empty()));
+        let words = left.cause.unwrap_or_default();
+        let said = |client: &Client| format!("{} said: {words}", client.address(host));
+        let is_busy = |client: &Client| format!("{} is busy (HTTP 429)", client.address(host));
+        count(&to.stats.failed, u64::from(!left.unsure.is_empty() || !left.suspects_unsure.is_empty()));
         let progress = !left.through.is_empty();
         let rest = |documents: Selection| {
             let mut rest = job.with(documents);
@@ -398,9 +400,8 @@ impl<'d> BulkWriter<'d> {
             }
             rest
         };
-        let mut next = Next::GoOn;
         if !left.blocked.is_empty() {
-            to.blocked(&cause);
+            to.blocked(&words);
             jobs.push(Job { blocked: true, ..rest(left.blocked) });
         }
         if !left.too_large.is_empty() {
@@ -411,24 +412,18 @@ impl<'d> BulkWriter<'d> {
                 _ => too_large.halve(batch, jobs),
             }
         }
-        if !left.unsure.is_empty() {
-            // A few of many, and others of the same index got through: it may be the documents.
-            let few = left.unsure.documents() <= (job.documents.documents() / 100).max(1);
-            let index = left.unsure.iter().next().map_or("", |n| batch.index_of(n));
-            let neighbours = few && left.through.iter().any(|n| batch.index_of(n) == index);
-            let mut unsure = Job { unsure: true, ..rest(left.unsure) };
-            unsure.strikes = if neighbours || job.strikes > 0 { job.strikes + 1 } else { 0 };
-            next = self.again(unsure, None, batch, jobs, |client| format!("{} said: {cause}", client.address(host)));
+        let strike = job.strikes + 1;
+        let mut next = Next::GoOn;
+        for (documents, strikes, unsure) in
+            [(left.unsure, 0, true), (left.suspects_unsure, strike, true), (left.suspects, strike, job.unsure)]
+        {
+            if !documents.is_empty() {
+                let job = Job { unsure, strikes, ..rest(documents) };
+                next = next.and(self.again(job, None, batch, jobs, said));
+            }
         }
         if !left.busy.is_empty() {
-            let busy = self.again(rest(left.busy), None, batch, jobs, |client| {
-                format!("{} is busy (HTTP 429)", client.address(host))
-            });
-            next = match (next, busy) {
-                (Next::End, _) | (_, Next::End) => Next::End,
-                (Next::Wait(one), Next::Wait(other)) => Next::Wait(one.max(other)),
-                (_, busy) => busy,
-            };
+            next = next.and(self.again(rest(left.busy), None, batch, jobs, is_busy));
         }
         next
     }
@@ -440,7 +435,7 @@ impl<'d> BulkWriter<'d> {
         asked: Option<Duration>,
         batch: &Batch<T>,
         jobs: &mut Vec<Job>,
-        last: impl Fn(&Client) -> String,
+        last: impl FnOnce(&Client) -> String,
     ) -> Next {
         let now = Instant::now();
         match job.backoff.next(&self.to.limits, now, asked, &mut self.random) {
@@ -560,7 +555,50 @@ fn reason_of(item: &Item<'_>) -> String {
     }
 }
 
+impl Next {
+    /// Both: the end if one is, else the longer wait.
+    fn and(self, other: Next) -> Next {
+        match (self, other) {
+            (Next::End, _) | (_, Next::End) => Next::End,
+            (Next::Wait(one), Next::Wait(other)) => Next::Wait(one.max(other)),
+            (Next::Wait(wait), Next::GoOn) | (Next::GoOn, Next::Wait(wait)) => Next::Wait(wait),
+            (Next::GoOn, Next::GoOn) => Next::GoOn,
+        }
+    }
+}
+
 impl Left {
+    /// Tells documents that may be at fault themselves from those that suffer with all others. Suspects are few, and
+    /// others of the same index got through in the same answer; once suspected, they are sent apart and stay so.
+    fn judged<T>(mut self, batch: &Batch<T>, job: &Job) -> Left {
+        if self.odd.is_empty() && self.unsure.is_empty() {
+            return self;
+        }
+        let mut taken: Vec<&str> = Vec::new();
+        for n in self.through.iter() {
+            let index = batch.index_of(n);
+            if !taken.contains(&index) {
+                taken.push(index);
+            }
+        }
+        let is_suspect = |n: u32| job.strikes > 0 || taken.contains(&batch.index_of(n));
+        let documents = job.documents.documents();
+        // A server that fails at one in a hundred has a trouble of its own.
+        let few = self.unsure.documents() <= (documents / 100).max(1);
+        for n in std::mem::take(&mut self.unsure).iter() {
+            if few && is_suspect(n) { self.suspects_unsure.push(n) } else { self.unsure.push(n) }
+        }
+        let few = self.odd.documents() <= documents / 2 || job.strikes > 0;
+        let mut blocked: Vec<u32> = self.blocked.iter().collect();
+        for n in std::mem::take(&mut self.odd).iter() {
+            if few && is_suspect(n) { self.suspects.push(n) } else { blocked.push(n) }
+        }
+        blocked.sort_unstable();
+        self.blocked = Selection::default();
+        blocked.into_iter().for_each(|n| self.blocked.push(n));
+        self
+    }
+
     fn because(&mut self, item: &Item<'_>, index: &str) {
         if self.cause.is_none() {
             let reason = crate::opensearch::refusal::shown(&item.reason);

@@ -29,8 +29,8 @@ impl Default for Options {
     }
 }
 
-/// Bodies are never kept smaller than this because of an answer.
-const BODY_BYTES_MIN: usize = 16 << 10;
+/// Bodies are never kept smaller than this because of an answer: about one document.
+const BODY_BYTES_MIN: usize = 1 << 10;
 /// How long a smaller body size is kept before a larger one is tried.
 const CEILING_KEPT: Duration = Duration::from_secs(300);
 /// How long a writer looks away between two looks at whether it may send.

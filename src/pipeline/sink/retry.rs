@@ -29,6 +29,9 @@ pub enum Fate {
     Busy,
     /// The server failed at it; it may or may not be written.
     Unsure,
+    /// Refused for a reason that is in no list: the document's, if its neighbours in the index get through again
+    /// and again; else a state of the cluster.
+    Odd,
     /// The cluster is in a state in which it cannot be written: wait for that to pass.
     Blocked,
     /// We may not, or cannot ever: stop the run.
@@ -120,9 +123,14 @@ pub fn decide_item(item: &Item<'_>) -> Fate {
             Fate::Blocked
         }
         (500..=599, "circuit_breaking_exception") => Fate::Blocked,
+        (400 | 500, _) if reason.contains("pipeline with id") || reason.contains("non-existent pipeline") => {
+            Fate::Blocked
+        }
         (500..=599, _) | (0, _) => Fate::Unsure,
-        // 429 cluster_block (disk full) and breakers, 403 blocks, 404 no such index, 400 closed index, missing
-        // pipeline, shard limit, and whatever else there may be.
+        // `validation_exception`: no more shards allowed.
+        (400, "index_closed_exception" | "validation_exception" | "cluster_block_exception") => Fate::Blocked,
+        (400, _) => Fate::Odd,
+        // 429 cluster_block (disk full) and breakers, 403 blocks, 404 no such index, and whatever else there may be.
         _ => Fate::Blocked,
     }
 }
@@ -151,17 +159,24 @@ fn is_of_the_document(status: u16, error_type: &str, reason: &str) -> bool {
             // index/mapper/DataStreamFieldMapper.
             "documents must contain a single-valued timestamp field",
             "data stream timestamp field",
-            // A processor of an ingest pipeline that misses a field: ingest/IngestDocument.
+            // A processor of an ingest pipeline that cannot read a field: ingest/IngestDocument and the processors
+            // of modules/ingest-common and ingest-geoip.
             "not present as part of path",
+            "doesn't exist",
             "cannot be cast to",
             "unable to convert",
             "unable to parse date",
             "Provided Grok expressions do not match field value",
+            "does not contain value_split",
+            "is not an IP string literal",
+            "JsonParseException",
         ]
         .iter()
         .any(|words| reason.contains(words)),
-        // modules/ingest-common FailProcessor: a pipeline that says no in so many words.
-        (_, "fail_processor_exception") => true,
+        // A script of an ingest pipeline that stumbles over this document (one that does not compile is never kept).
+        (400, "script_exception") => reason.contains("runtime error"),
+        // modules/ingest-common FailProcessor, a pipeline that says no in so many words; and dissect.
+        (_, "fail_processor_exception" | "find_match") => true,
         // Some proxies and forks answer for a single item so.
         (413, _) => true,
         _ => false,
@@ -305,8 +320,10 @@ pub struct Limits {
     pub tries_max: u32,
     /// The same in time; also how long the cluster may refuse before the run stops.
     pub give_up_after: Duration,
-    /// How often a single document may fail while its neighbours succeed.
+    /// How often a document may fail while its neighbours succeed.
     pub strikes_max: u32,
+    /// The same where the server blames the request, in words of no list.
+    pub odd_strikes_max: u32,
 }
 
 impl Default for Limits {
@@ -317,6 +334,7 @@ impl Default for Limits {
             tries_max: 50,
             give_up_after: Duration::from_secs(300),
             strikes_max: 6,
+            odd_strikes_max: 2,
         }
     }
 }
@@ -438,7 +456,33 @@ mod tests {
         ] {
             check_error(400, error_type, reason, Fate::Rejected);
         }
-        check_error(500, "fail_processor_exception", "no bots", Fate::Rejected);
+        // Out of ingest pipelines.
+        for (error_type, reason) in [
+            ("illegal_argument_exception", "field [nope] doesn't exist"),
+            ("illegal_argument_exception", "unable to convert [x] to integer"),
+            ("illegal_argument_exception", "unable to parse date [x]"),
+            ("illegal_argument_exception", "Provided Grok expressions do not match field value: [x]"),
+            (
+                "illegal_argument_exception",
+                "org.opensearch.tools.jackson.core.JsonParseException: Unrecognized token 'x'",
+            ),
+            (
+                "illegal_argument_exception",
+                "field [response] of type [java.lang.Integer] cannot be cast to [java.lang.String]",
+            ),
+            ("illegal_argument_exception", "'x' is not an IP string literal."),
+            ("illegal_argument_exception", "field [agent] does not contain value_split [=]"),
+            ("script_exception", "runtime error"),
+        ] {
+            check_error(400, error_type, reason, Fate::Rejected);
+        }
+        check_error(500, "fail_processor_exception", "no 405 405", Fate::Rejected);
+        check_error(
+            500,
+            "find_match",
+            "Unable to find match for dissect pattern: %{a} %{b} against source: x",
+            Fate::Rejected,
+        );
         // Busy.
         check_error(
             429,
@@ -480,7 +524,7 @@ mod tests {
             ),
             (400, "index_closed_exception", "closed"),
             (400, "illegal_argument_exception", "pipeline with id [nope] does not exist"),
-            (400, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams"),
+            (500, "illegal_state_exception", "Pipeline processor configured for non-existent pipeline [nopipe]"),
             (
                 400,
                 "validation_exception",
@@ -492,6 +536,14 @@ mod tests {
         ] {
             check_error(status, error_type, reason, Fate::Blocked);
         }
+        // Not in the list: the neighbours tell.
+        check_error(
+            400,
+            "illegal_argument_exception",
+            "only write ops with an op_type of create are allowed in data streams",
+            Fate::Odd,
+        );
+        check_error(400, "never_heard_of", "?", Fate::Odd);
         // The server's own failures.
         check_error(500, "null_pointer_exception", "oops", Fate::Unsure);
         check_error(502, "x", "y", Fate::Unsure);

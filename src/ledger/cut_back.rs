@@ -1,0 +1,116 @@
+//! Cuts the files beside a run back to what belongs to its watermarks, before the run goes on.
+//!
+//! What lies behind the length that was stored with the last watermarks was written by a process that was killed
+//! before it could store more. And as chunks are settled in any order, some lines before that length are from behind
+//! their file's watermark. Both kinds will be met again, and would be there twice.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::records::Kept;
+use crate::error::{Error, Result, io_reason};
+
+/// Which line of which source a kept line is about.
+#[derive(Deserialize)]
+struct About {
+    source: String,
+    offset: u64,
+}
+
+/// Cuts `kept` back. `watermarks`: of the files that are not complete, by their canonical path.
+///
+/// # Errors
+/// If the file is there and cannot be read or written.
+pub(super) fn cut_back(kept: &Kept, watermarks: &HashMap<PathBuf, u64>) -> Result<()> {
+    // A pipe or a device keeps nothing; a file that is gone was taken away by somebody who had read it.
+    if !std::fs::metadata(&kept.path).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    cut(kept, watermarks).map_err(|error| {
+        Error::failed(format!("cannot cut {} back to where the run was: {}", kept.path.display(), io_reason(&error)))
+            .hint("move it away, then go on with --resume")
+    })
+}
+
+fn cut(kept: &Kept, watermarks: &HashMap<PathBuf, u64>) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(&kept.path)?;
+    if file.metadata()?.len() > kept.bytes {
+        file.set_len(kept.bytes)?;
+    }
+    if !lines(&file, |_| Ok(()), watermarks)? {
+        return file.sync_all();
+    }
+    let folder = kept.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = tempfile::NamedTempFile::new_in(folder)?;
+    let mut output = BufWriter::new(new.as_file());
+    lines(&File::open(&kept.path)?, |line| output.write_all(line), watermarks)?;
+    output.flush()?;
+    drop(output);
+    new.as_file().set_permissions(file.metadata()?.permissions())?;
+    new.as_file().sync_all()?;
+    new.persist(&kept.path)?;
+    Ok(())
+}
+
+/// Gives each line before its file's watermark to `keep`, and says whether there are others.
+fn lines(
+    file: &File,
+    mut keep: impl FnMut(&[u8]) -> io::Result<()>,
+    watermarks: &HashMap<PathBuf, u64>,
+) -> io::Result<bool> {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let (mut line, mut others) = (Vec::new(), false);
+    let mut known: HashMap<String, Option<u64>> = HashMap::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(others);
+        }
+        // What is no line of ours is kept, whatever it is.
+        let behind = serde_json::from_slice::<About>(&line).is_ok_and(|about| {
+            let watermark = *known.entry(about.source).or_insert_with_key(|source| watermark_of(source, watermarks));
+            watermark.is_some_and(|watermark| about.offset >= watermark)
+        });
+        if behind {
+            others = true;
+        } else {
+            keep(&line)?;
+        }
+    }
+}
+
+fn watermark_of(source: &str, watermarks: &HashMap<PathBuf, u64>) -> Option<u64> {
+    let path = Path::new(source);
+    let canonical = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    canonical.and_then(|path| watermarks.get(&path)).or_else(|| watermarks.get(path)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_behind_a_watermark_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("kept.ndjson"), folder.path().join("a.log"));
+        std::fs::write(&log, "").unwrap();
+        let line = |source: &str, offset: u64| {
+            format!("{}\n", serde_json::json!({"source": source, "offset": offset, "reason": "x", "line": "y\n"}))
+        };
+        let a = log.to_str().unwrap();
+        let before = [line(a, 0), line("done.log", 999), "junk\n".to_owned(), line("-", 4)].concat();
+        let all = [before.clone(), line(a, 100), line("-", 5), line(a, 99)].concat();
+        let behind = line(a, 0);
+        let watermarks = HashMap::from([(std::fs::canonicalize(&log).unwrap(), 100), (PathBuf::from("-"), 5)]);
+        std::fs::write(&path, [all.clone(), behind].concat()).unwrap();
+        let kept = Kept { path: path.clone(), bytes: all.len() as u64 };
+        cut_back(&kept, &watermarks).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), [before, line(a, 99)].concat());
+        let gone = Kept { path: folder.path().join("gone"), bytes: 4 };
+        cut_back(&gone, &watermarks).unwrap();
+    }
+}
