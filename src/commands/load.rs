@@ -146,14 +146,7 @@ fn options(config: &LoadConfig) -> destination::Options {
             body_bytes_max: usize::try_from(config.memory.body_bytes).unwrap_or(usize::MAX),
             documents_per_second_max: writing.docs_per_second_max.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
-        limits: Limits {
-            give_up_after: writing.give_up_after,
-            // Whoever asks for more patience should not run out of tries first.
-            tries_max: Limits::default()
-                .tries_max
-                .max(u32::try_from(writing.give_up_after.as_secs() / 2).unwrap_or(u32::MAX)),
-            ..Limits::default()
-        },
+        limits: Limits::patient(writing.give_up_after),
         pipeline: writing.pipeline.clone(),
         require_alias: false,
         with_ids: writing.id != cli::Id::None,
