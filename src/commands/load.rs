@@ -104,6 +104,7 @@ fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
         cli::Compress::Gzip => Compression::Gzip,
         cli::Compress::Zstd => Compression::Zstd,
     };
+    options.request_timeout = config.writing.request_timeout;
     options.connections = config.memory.writers_max as usize + 1;
     Client::new(options)
 }
