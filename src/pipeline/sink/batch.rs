@@ -212,8 +212,9 @@ impl Selection {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::pipeline::report::Outcomes;
     use crate::pipeline::report::receipt::FileId;
     use crate::pipeline::serialize::Block;
     use crate::pipeline::serialize::{Document, Tally};
