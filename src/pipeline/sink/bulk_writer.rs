@@ -510,7 +510,7 @@ fn hopeless(to: &Destination<'_>, item: &Item<'_>, index: &str) -> Error {
 }
 
 /// What to do after an error that ended the run early.
-const RESUME: &str = "what was written stays; load again with --resume to go on";
+pub(crate) const RESUME: &str = "what was written stays; load again with --resume to go on";
 
 /// An error before anything was written is a failure; later it ends a run that can be resumed.
 fn stopped_if(something_was_written: bool, error: Error) -> Error {
