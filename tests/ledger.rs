@@ -13,7 +13,7 @@ use loghaul::commands::only_new::OnlyNew;
 use loghaul::error::Error;
 use loghaul::ledger::{Destination, Ledger, Run, RunSpec};
 use loghaul::pipeline::report::Report;
-use loghaul::pipeline::report::collect::Progress;
+use loghaul::pipeline::report::collect::{Keep, Progress};
 use loghaul::pipeline::report::lines_file::LinesFile;
 use loghaul::pipeline::serialize::{Options as DocumentOptions, Plan};
 use loghaul::pipeline::sink::Sink;
@@ -97,7 +97,7 @@ impl Bench {
             &self.options(),
             &stop,
             Report::new(1.0, None),
-            Some(malformed),
+            Keep { malformed: Some(malformed), ..Keep::default() },
             |step| {
                 watermarks += u64::from(matches!(step, Progress::Watermark(_)));
                 if watermarks > watermarks_max {
@@ -301,8 +301,9 @@ impl Bench {
         let sources: Vec<Source> = sources.collect();
         let sources = OnlyNew::new(sources.into_iter(), chooser, Arc::clone(&stop));
         let report = Report::new(1.0, None);
-        let report =
-            pipeline::run(sources, &Sink::Discard, &self.options(), &stop, report, None, |step| run.progress(&step));
+        let report = pipeline::run(sources, &Sink::Discard, &self.options(), &stop, report, Keep::default(), |step| {
+            run.progress(&step)
+        });
         run.finish(&report).unwrap();
         report
     }

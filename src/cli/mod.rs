@@ -265,7 +265,7 @@ mod tests {
              --take-last-line --include *.log --exclude *error* --newer-than 2d --since 2024-01-01 --until 2024-02-01 \
              --bulk-bytes 1MiB --writers 3 --threads 2 --memory 128MiB --pipeline p --malformed m.ndjson \
              --max-malformed 5% --max-rejected 100 --dead-letters d.ndjson --json --quiet --user joe \
-             --password-file pw --give-up-after 90s --max-docs-per-second 1000 --compress zstd --ledger l.db --again",
+             --password-file pw --give-up-after 90s --request-timeout 30s --max-docs-per-second 1000 --compress zstd --ledger l.db --again",
         );
         assert_eq!(args.to.len(), 2);
         assert_eq!(args.documents.with, [Extra::Message, Extra::Source, Extra::Extra, Extra::Timestamp]);
@@ -273,6 +273,7 @@ mod tests {
         assert_eq!(args.sources.max_line_bytes, 64 << 10);
         assert_eq!(args.machine.memory, Some(128 << 20));
         assert_eq!(args.server.give_up_after, Duration::from_secs(90));
+        assert_eq!(args.server.request_timeout, Duration::from_secs(30));
         assert_eq!(args.report.max_malformed, 0.05);
         assert_eq!(args.ledger.ledger, Some(PathBuf::from("l.db")));
     }

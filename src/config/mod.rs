@@ -129,6 +129,8 @@ pub struct WritingConfig {
     pub docs_per_second_max: Option<u64>,
     /// How bodies are compressed. `Auto` is decided by the client, which knows the host's address.
     pub compress: Compress,
+    /// How long an answer is waited for.
+    pub request_timeout: Duration,
     /// How long a refusing cluster is waited for.
     pub give_up_after: Duration,
     /// Where rejected documents are kept, if typed.
@@ -298,6 +300,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
             writers: server.writers,
             docs_per_second_max: server.max_docs_per_second,
             compress: server.compress,
+            request_timeout: server.request_timeout,
             give_up_after: server.give_up_after,
             dead_letters: server.dead_letters.clone(),
             max_rejected: server.max_rejected,

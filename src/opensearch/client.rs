@@ -480,7 +480,20 @@ fn tls_config(tls: &Tls) -> Result<ureq::tls::TlsConfig> {
         let chain = certificates(chain_path, &read(chain_path)?)?;
         let key = ureq::tls::PrivateKey::from_pem(&read(key_path)?)
             .map_err(|_| Error::usage(format!("there is no private key in {key_path:?}")))?;
+        check_pair(&chain, &key)
+            .map_err(|why| Error::usage(format!("the key in {key_path:?} is not that of {chain_path:?}: {why}")))?;
         config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
     }
     Ok(config.build())
+}
+
+/// Whether a private key is that of a certificate. The HTTP client takes that for granted.
+fn check_pair(
+    chain: &[ureq::tls::Certificate<'static>],
+    key: &ureq::tls::PrivateKey<'static>,
+) -> Result<(), rustls::Error> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    let key = PrivateKeyDer::try_from(key.der().to_vec()).map_err(|why| rustls::Error::General(why.to_owned()))?;
+    rustls::sign::CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map(|_| ())
 }

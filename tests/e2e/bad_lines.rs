@@ -78,10 +78,7 @@ fn lines_over_the_limit_are_malformed_and_skipped() {
     };
     // At the limit, one beyond it, and far beyond any buffer; good ones between.
     let text = [logs::lines(2), long(10_000), logs::lines(1), long(10_001), long(9_000_000), logs::lines(3)].concat();
-    for (name, bytes) in [
-        ("mapped.log", text.clone().into_bytes()),
-        ("packed.gz", logs::gzip(text.as_bytes(), 2)),
-    ] {
+    for (name, bytes) in [("mapped.log", text.clone().into_bytes()), ("packed.gz", logs::gzip(text.as_bytes(), 2))] {
         folder.write_settled(name, &bytes);
         let flags = ["--max-line-bytes", "10000", "--malformed", "bad.ndjson", "--max-malformed", "50%", "--json"];
         let ran = folder.run(&[&["load", name, "--to", "null:"], &flags[..]].concat()).ends_with(0);

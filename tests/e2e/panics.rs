@@ -67,7 +67,15 @@ fn haul(log: &Path, to: To, options: Options) -> Report {
                 Sink::OpenSearch { destination: Box::new(destination), writers: 2 }
             }
         };
-        let report = run(std::iter::once(source), &sink, &options, &stop, Report::new(0.1, None), None, |_| Ok(()));
+        let report = run(
+            std::iter::once(source),
+            &sink,
+            &options,
+            &stop,
+            Report::new(0.1, None),
+            loghaul::pipeline::report::collect::Keep::default(),
+            |_| Ok(()),
+        );
         let _ = sender.send(report);
     });
     receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{shown}: the run hangs"))
@@ -132,7 +140,15 @@ fn a_slow_list_of_sources() {
             Source { place: Place::File(path), named: true, source_name: None, start: None }
         });
         let options = options(false, 64 << 10, None);
-        let report = run(sources, &Sink::Discard, &options, &stop, Report::new(0.1, None), None, |_| Ok(()));
+        let report = run(
+            sources,
+            &Sink::Discard,
+            &options,
+            &stop,
+            Report::new(0.1, None),
+            loghaul::pipeline::report::collect::Keep::default(),
+            |_| Ok(()),
+        );
         let _ = sender.send(report);
     });
     let report = receiver.recv_timeout(PATIENCE).expect("the run ends");

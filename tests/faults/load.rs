@@ -218,10 +218,26 @@ pub fn report(ran: &Ran, code: i32) -> Report {
 /// A report in a line, for the output of a test.
 pub fn brief(told: &Report) -> String {
     const KEYS: [&str; 14] = [
-        "lines_read", "bytes_read", "indexed", "confirmed", "duplicate", "rejected", "malformed", "blank", "requests",
-        "retries", "documents_resent", "paused_seconds", "writers", "body_bytes",
+        "lines_read",
+        "bytes_read",
+        "indexed",
+        "confirmed",
+        "duplicate",
+        "rejected",
+        "malformed",
+        "blank",
+        "requests",
+        "retries",
+        "documents_resent",
+        "paused_seconds",
+        "writers",
+        "body_bytes",
     ];
     let figures = KEYS.iter().filter(|key| !told.0[**key].is_null()).map(|key| format!("{key} {}", told.0[*key]));
-    format!("{} in {:.1} s: {}", told.0["ended"], told.0["seconds"].as_f64().unwrap_or(0.0),
-        figures.collect::<Vec<_>>().join(", "))
+    format!(
+        "{} in {:.1} s: {}",
+        told.0["ended"],
+        told.0["seconds"].as_f64().unwrap_or(0.0),
+        figures.collect::<Vec<_>>().join(", ")
+    )
 }

@@ -121,7 +121,10 @@ impl Log {
     /// Asserts that the report is of all lines, and that all documents are in.
     #[track_caller]
     pub fn assert_complete(&self, report: &crate::support::Report) {
-        report.has(&format!("lines_read {LINES}, malformed {}, blank {}, rejected 0", self.summary.malformed, self.summary.blank));
+        report.has(&format!(
+            "lines_read {LINES}, malformed {}, blank {}, rejected 0",
+            self.summary.malformed, self.summary.blank
+        ));
         assert_eq!(report.count("indexed") + report.count("duplicate"), self.summary.good);
     }
 }

@@ -81,8 +81,10 @@ fn grown_rotated_compressed() {
 
     // In the middle of a line, where what is there already is a line of its own: `... 200 12` of `... 200 1234`.
     let line_end = first.len() / 3 + first[first.len() / 3..].iter().position(|byte| *byte == b'\n').expect("a line");
-    let cut = (0..line_end).rev().find(|at| first[at - 2..*at].iter().all(u8::is_ascii_digit)
-        && first[*at].is_ascii_digit()).expect("a number") ;
+    let cut = (0..line_end)
+        .rev()
+        .find(|at| first[at - 2..*at].iter().all(u8::is_ascii_digit) && first[*at].is_ascii_digit())
+        .expect("a number");
     let whole = first[..cut].iter().rposition(|byte| *byte == b'\n').expect("a line") + 1;
     append(&nights.path("access.log"), &first[..cut]);
     let told = nights.load("first night, up to the middle of a line");
@@ -96,7 +98,8 @@ fn grown_rotated_compressed() {
 
     // Rotated: renamed, and a new one begun.
     fs::rename(nights.path("access.log"), nights.path("access.log.1")).expect("a rename");
-    let half = second.len() / 2 + second[second.len() / 2..].iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    let half =
+        second.len() / 2 + second[second.len() / 2..].iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     append(&nights.path("access.log"), &second[..half]);
     let told = nights.load("rotated");
     assert_eq!(told.count("bytes_read"), half as u64, "only what is new");

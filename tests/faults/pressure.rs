@@ -28,7 +28,10 @@ fn the_pace_found_is_nearly_the_best() {
         node.get("DELETE", &format!("/{}*", node.name("log")), None);
         std::thread::sleep(Duration::from_secs(1)); // merges of what was deleted
         let seconds = told.0["seconds"].as_f64().expect("seconds");
-        println!("pace {flags:12} {seconds:6.2} s, {} resent, {} writers", told.0["documents_resent"], told.0["writers"]);
+        println!(
+            "pace {flags:12} {seconds:6.2} s, {} resent, {} writers",
+            told.0["documents_resent"], told.0["writers"]
+        );
         told.count("lines_read") as f64 / seconds
     };
     lines_a_second(""); // the node warms up

@@ -50,7 +50,8 @@ impl Scripted {
     }
 }
 
-const TWO: &str = "{\"create\":{\"_id\":\"AAAAAAAAAA-1\"}}\n{\"n\":1}\n{\"create\":{\"_id\":\"AAAAAAAAAA-2\"}}\n{\"n\":2}\n";
+const TWO: &str =
+    "{\"create\":{\"_id\":\"AAAAAAAAAA-1\"}}\n{\"n\":1}\n{\"create\":{\"_id\":\"AAAAAAAAAA-2\"}}\n{\"n\":2}\n";
 const OTHER: &str = "{\"create\":{\"_id\":\"BBBBBBBBBB-1\"}}\n{\"n\":3}\n";
 const CREATED: &str = r#"{"create":{"status":201}}"#;
 

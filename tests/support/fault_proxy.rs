@@ -101,7 +101,8 @@ impl Answer {
 
     /// A page for people.
     pub fn page(status: &'static str) -> Answer {
-        let body = format!("<html>\r\n<head><title>{status}</title></head>\r\n<body><h1>{status}</h1></body></html>\r\n");
+        let body =
+            format!("<html>\r\n<head><title>{status}</title></head>\r\n<body><h1>{status}</h1></body></html>\r\n");
         Answer { status, headers: vec!["content-type: text/html".into()], body }
     }
 
