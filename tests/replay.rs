@@ -271,6 +271,14 @@ fn a_cluster_that_refuses_stops_it_and_the_same_replay_goes_on() {
     cluster.script([hello(), Act::Index]);
     has(&report(&replay(&folder, &cluster, "d.ndjson").ends_with(0)), "letters_read 10, indexed 10");
 
+    // An index that cannot ever be.
+    const NAME: &str = r#"{"errors":true,"items":[{"create":{"status":400,"error":
+        {"type":"invalid_index_name_exception","reason":"Invalid index name [X], must be lowercase"}}}]}"#;
+    folder.write("x.ndjson", letter("1", "{}"));
+    cluster.script([hello(), Act::Answer(200, NAME.replace('\n', ""))]);
+    let told = report(&replay(&folder, &cluster, "x.ndjson").ends_with(1));
+    assert_eq!(told["hint"], "leave these letters out: --index, --type or --source choose others");
+
     // No server, and one that wants to know us.
     let ran = folder.run(&["replay", "d.ndjson", "--to", "http://127.0.0.1:1"]).ends_with(1);
     ran.says(&["127.0.0.1:1"]);
