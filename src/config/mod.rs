@@ -5,6 +5,7 @@
 
 pub mod documents; // what a document holds, and the index it goes to
 pub mod memory; // how --memory is shared out, one line per holder
+pub mod replay; // which dead letters go where
 pub mod sink; // where documents go, and with whose name
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub use documents::{DocumentsConfig, With};
 pub use memory::MemoryPlan;
+pub use replay::{Chosen, ReplayConfig};
 pub use sink::{Login, Password, Server, Sink};
 
 use crate::cli::values::MaxRejected;

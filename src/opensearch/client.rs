@@ -339,12 +339,16 @@ impl Host {
             location: text_of(header::LOCATION).map(str::to_owned),
             host: 0,
         };
-        let mut body = response.into_body().into_reader().take(answer_bytes_max as u64 + 1);
-        body.read_to_end(answer).map_err(|error| {
-            // Whatever goes wrong from here on, what we have is not the answer.
-            let _ = error;
-            Fault::CutAnswer
-        })?;
+        let body = response.into_body();
+        // Known beforehand, room for it is made once and exactly; a Vec that doubles would hold up to twice as much.
+        let announced = body.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if announced > answer_bytes_max {
+            return Err(Fault::AnswerTooLong);
+        }
+        answer.reserve_exact(announced);
+        let mut body = body.into_reader().take(answer_bytes_max as u64 + 1);
+        // Whatever goes wrong from here on, what we have is not the answer.
+        body.read_to_end(answer).map_err(|_| Fault::CutAnswer)?;
         if answer.len() > answer_bytes_max {
             return Err(Fault::AnswerTooLong);
         }
@@ -480,7 +484,20 @@ fn tls_config(tls: &Tls) -> Result<ureq::tls::TlsConfig> {
         let chain = certificates(chain_path, &read(chain_path)?)?;
         let key = ureq::tls::PrivateKey::from_pem(&read(key_path)?)
             .map_err(|_| Error::usage(format!("there is no private key in {key_path:?}")))?;
+        check_pair(&chain, &key)
+            .map_err(|why| Error::usage(format!("the key in {key_path:?} is not that of {chain_path:?}: {why}")))?;
         config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
     }
     Ok(config.build())
+}
+
+/// Whether a private key is that of a certificate. The HTTP client takes that for granted.
+fn check_pair(
+    chain: &[ureq::tls::Certificate<'static>],
+    key: &ureq::tls::PrivateKey<'static>,
+) -> Result<(), rustls::Error> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    let key = PrivateKeyDer::try_from(key.der().to_vec()).map_err(|why| rustls::Error::General(why.to_owned()))?;
+    rustls::sign::CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map(|_| ())
 }

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -91,6 +91,7 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     /// Documents by id, and how often each was created.
     index: Mutex<BTreeMap<String, (String, u32)>>,
+    connections: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -103,6 +104,7 @@ impl ScriptedServer {
             script: Mutex::new(script.into_iter().collect()),
             seen: Mutex::default(),
             index: Mutex::default(),
+            connections: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let ours = Arc::clone(&shared);
@@ -113,6 +115,7 @@ impl ScriptedServer {
                     break;
                 }
                 let Ok(stream) = stream else { continue };
+                ours.connections.fetch_add(1, Ordering::SeqCst);
                 let ours = Arc::clone(&ours);
                 serving.push(std::thread::spawn(move || {
                     // A connection that breaks is part of the play.
@@ -139,6 +142,11 @@ impl ScriptedServer {
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Ids of all documents kept, and how often each was created.
