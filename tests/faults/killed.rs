@@ -96,9 +96,12 @@ fn killed_ten_times(shape: Shape) {
     let (census, letters) = (Census::of(&node, &node.name("log")), typed.letters());
     census.assert_equals_with(&letters, &undisturbed);
     assert_eq!(letters.len() as u64, log().hostnames, "each refused document is kept once");
-    // Of the whole run, which the resumed parts go on with.
-    told.has(&format!("lines_read {LINES}, rejected {}", log().hostnames));
-    told.has(&format!("malformed {}, blank {}", log().summary.malformed, log().summary.blank));
+    // Of the whole run, all eleven parts together.
+    let whole = typed.whole_run();
+    println!("{test}: the whole run: {}", whole.0);
+    whole.has(&format!("lines_read {LINES}, rejected {}, duplicate 0", log().hostnames));
+    whole.has(&format!("malformed {}, blank {}", log().summary.malformed, log().summary.blank));
+    whole.has(&format!("indexed {}", log().summary.good - log().hostnames));
 }
 
 /// Starts the load and kills it; asserts that it was us.
