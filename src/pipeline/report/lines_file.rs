@@ -130,7 +130,7 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
     match what {
         // Before the first byte is read: nothing that could go on.
         "open" => Error::failed(message),
-        _ => Error::stopped(message).hint("make room or name another file, then run the same load again"),
+        _ => Error::stopped(message).hint("make room, then go on with --resume; without a ledger, run the same load again"),
     }
 }
 
