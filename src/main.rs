@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loghaul::cli::{Cli, Command, GUIDE};
-use loghaul::commands::{load, parse, setup};
+use loghaul::commands::{load, parse, replay, runs, setup};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Some(Command::Load(args)) => load::load(&args),
         Some(Command::Parse(args)) => parse::parse(&args),
         Some(Command::Setup(args)) => setup::setup(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Runs(args)) => runs::runs(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

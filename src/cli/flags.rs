@@ -140,6 +140,13 @@ pub struct ServerFlags {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Compress::Auto, help_heading = "Pace")]
     pub compress: Compress,
 
+    /// How long to wait for the answer to a request before it is sent again: 2s to 1h
+    ///
+    /// The server itself is told to give up sooner, so that it is the one to say which documents it could not write.
+    #[arg(long, value_name = "DURATION", default_value = "90s", help_heading = "Pace",
+          value_parser = values::duration_within(Duration::from_secs(2), Duration::from_secs(3_600)))]
+    pub request_timeout: Duration,
+
     /// How long to wait for a cluster that refuses before the load stops (exit code 4): 1s to 7d
     #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Pace",
           value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
@@ -223,7 +230,7 @@ pub struct ReportFlags {
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
     pub quiet: bool,
 
-    /// Tell more: what each part decides, and why. Twice: each request
+    /// Tell more: how memory is shared out, and of each file its format and identity
     #[arg(short, long, action = ArgAction::Count, help_heading = "Report")]
     pub verbose: u8,
 }

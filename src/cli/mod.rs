@@ -4,6 +4,8 @@
 //! each flag says its unit, its default and its range, and each command ends with examples.
 
 mod flags; // groups of flags that several commands share
+mod replay; // replay's own
+mod runs; // runs' own
 pub mod values; // how sizes, durations, times, shares and pairs are written
 
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +13,8 @@ pub use flags::{
     Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags,
     ServerFlags, SourceFlags,
 };
+pub use replay::ReplayArgs;
+pub use runs::{RunsArgs, RunsCommand};
 
 /// What `loghaul` without a command prints (to standard error, exit code 2).
 pub const GUIDE: &str = "\
@@ -21,6 +25,8 @@ loghaul hauls Apache access logs into OpenSearch and accounts for every line.
   zcat access.log.gz | loghaul load - --to URL           from a pipe
   loghaul parse access.log                               see the documents, no server needed
   loghaul setup --to http://localhost:9200               put the index template
+  loghaul replay dead-letters.ndjson --to URL            send rejected documents again
+  loghaul runs                                           what was loaded, and when
 
 loghaul COMMAND --help tells all flags of a command, with examples.
 ";
@@ -104,6 +110,19 @@ pub enum Command {
     /// --index. Run again it changes nothing. load does the same where no template matches and it may.
     #[command(after_long_help = SETUP_EXAMPLES)]
     Setup(SetupArgs),
+
+    /// Send rejected documents again, once what was wrong is mended
+    ///
+    /// Takes the dead letters that load keeps, and sends each document again under its own id, so that what is there
+    /// already is counted as duplicate, not doubled. What is rejected again goes to a new file.
+    #[command(after_help = "loghaul replay --help tells more, with examples.", after_long_help = replay::EXAMPLES)]
+    Replay(ReplayArgs),
+
+    /// Tell what was loaded: runs, their files and sums
+    ///
+    /// Reads the ledger that load keeps. Without a command: all runs, the newest first.
+    #[command(after_long_help = runs::EXAMPLES)]
+    Runs(RunsArgs),
 }
 
 /// `loghaul load SOURCE... --to SINK`
@@ -246,7 +265,7 @@ mod tests {
              --take-last-line --include *.log --exclude *error* --newer-than 2d --since 2024-01-01 --until 2024-02-01 \
              --bulk-bytes 1MiB --writers 3 --threads 2 --memory 128MiB --pipeline p --malformed m.ndjson \
              --max-malformed 5% --max-rejected 100 --dead-letters d.ndjson --json --quiet --user joe \
-             --password-file pw --give-up-after 90s --max-docs-per-second 1000 --compress zstd --ledger l.db --again",
+             --password-file pw --give-up-after 90s --request-timeout 30s --max-docs-per-second 1000 --compress zstd --ledger l.db --again",
         );
         assert_eq!(args.to.len(), 2);
         assert_eq!(args.documents.with, [Extra::Message, Extra::Source, Extra::Extra, Extra::Timestamp]);
@@ -254,6 +273,7 @@ mod tests {
         assert_eq!(args.sources.max_line_bytes, 64 << 10);
         assert_eq!(args.machine.memory, Some(128 << 20));
         assert_eq!(args.server.give_up_after, Duration::from_secs(90));
+        assert_eq!(args.server.request_timeout, Duration::from_secs(30));
         assert_eq!(args.report.max_malformed, 0.05);
         assert_eq!(args.ledger.ledger, Some(PathBuf::from("l.db")));
     }
@@ -263,6 +283,39 @@ mod tests {
         assert_eq!(load("load a --to http://h").ledger.resume, None);
         assert_eq!(load("load a --to http://h --resume").ledger.resume, Some(None));
         assert_eq!(load("load a --to http://h --resume 17").ledger.resume, Some(Some("17".into())));
+    }
+
+    #[test]
+    fn every_flag_of_replay_at_once() {
+        let line = "replay a.ndjson b.ndjson --to http://a --to http://b --type x --type y* --index i-* --source *.log \
+                    --pipeline none --user joe --password-file pw --give-up-after 5s --dead-letters c --json --quiet";
+        let Some(Command::Replay(args)) = typed(line).unwrap().command else { panic!() };
+        assert_eq!((args.files.len(), args.to.len()), (2, 2));
+        assert_eq!(args.types, ["x", "y*"]);
+        assert_eq!((args.indices, args.sources), (vec!["i-*".to_owned()], vec!["*.log".to_owned()]));
+        assert_eq!(args.pipeline.as_deref(), Some("none"));
+        assert_eq!(args.give_up_after, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn runs_of_all_kinds() {
+        let runs = |line: &str| match typed(line).unwrap_or_else(|error| panic!("{line}: {error}")).command {
+            Some(Command::Runs(args)) => args,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert!(runs("runs").command.is_none());
+        assert!(matches!(runs("runs show 17").command, Some(RunsCommand::Show { id: 17 })));
+        assert!(matches!(runs("runs forget 17").command, Some(RunsCommand::Forget { id: Some(17), older_than: None })));
+        let month = Duration::from_secs(30 * 86_400);
+        assert!(matches!(
+            runs("runs forget --older-than 30d").command,
+            Some(RunsCommand::Forget { id: None, older_than: Some(age) }) if age == month
+        ));
+        // Before or behind the word, as it comes.
+        for line in ["runs --json --ledger l.db show 17", "runs show 17 --json --ledger l.db"] {
+            let args = runs(line);
+            assert!(args.json && args.ledger == Some("l.db".into()), "{line}");
+        }
     }
 
     #[test]
@@ -282,6 +335,13 @@ mod tests {
             ("load a --to http://h --resume --no-ledger", ErrorKind::ArgumentConflict, "--no-ledger"),
             ("loda a --to http://h", ErrorKind::InvalidSubcommand, "load"),
             ("setup", ErrorKind::MissingRequiredArgument, "--to <URL>"),
+            ("replay --to http://h", ErrorKind::MissingRequiredArgument, "<FILE>..."),
+            ("replay d.ndjson", ErrorKind::MissingRequiredArgument, "--to <URL>"),
+            ("runs show", ErrorKind::MissingRequiredArgument, "<ID>"),
+            ("runs show last", ErrorKind::ValueValidation, "invalid digit"),
+            ("runs forget", ErrorKind::MissingRequiredArgument, "<ID>"),
+            ("runs forget 3 --older-than 30d", ErrorKind::ArgumentConflict, "--older-than"),
+            ("runs forget --older-than 30", ErrorKind::ValueValidation, "did you mean 30s"),
         ];
         for (line, kind, says) in cases {
             let error = typed(line).expect_err(line);
@@ -300,6 +360,8 @@ mod tests {
             ("load --help", "lines read = indexed"),
             ("parse --help", "loghaul parse access.log | head"),
             ("setup --help", "loghaul setup --print"),
+            ("replay --help", "letters read = indexed + duplicate + rejected + filtered + unreadable"),
+            ("runs --help", "loghaul runs forget --older-than 30d"),
             ("--version", "loghaul 0.1.0"),
         ] {
             let text = typed(line).expect_err(line).to_string();

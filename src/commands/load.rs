@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::commands::record::Record;
 use crate::commands::setup;
@@ -13,10 +14,10 @@ use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
+use crate::pipeline::serialize::IndexPattern;
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
-use crate::{cli, pipeline::serialize::IndexPattern};
 
 /// Loads, tells how it went, and gives the exit code.
 ///
@@ -53,6 +54,11 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let cluster = cluster.unwrap_or_else(|| server.urls.join(" "));
             (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config.writing)?);
+            if config.writing.id == cli::Id::None {
+                notes.push(
+                    "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
+                );
+            }
             let told = Arc::clone(&progress);
             let notify = move |notice: Notice| {
                 match &notice {
@@ -98,6 +104,7 @@ fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
         cli::Compress::Gzip => Compression::Gzip,
         cli::Compress::Zstd => Compression::Zstd,
     };
+    options.request_timeout = config.writing.request_timeout;
     options.connections = config.memory.writers_max as usize + 1;
     Client::new(options)
 }
@@ -140,14 +147,7 @@ fn options(config: &LoadConfig) -> destination::Options {
             body_bytes_max: usize::try_from(config.memory.body_bytes).unwrap_or(usize::MAX),
             documents_per_second_max: writing.docs_per_second_max.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
         },
-        limits: Limits {
-            give_up_after: writing.give_up_after,
-            // Whoever asks for more patience should not run out of tries first.
-            tries_max: Limits::default()
-                .tries_max
-                .max(u32::try_from(writing.give_up_after.as_secs() / 2).unwrap_or(u32::MAX)),
-            ..Limits::default()
-        },
+        limits: Limits::patient(writing.give_up_after),
         pipeline: writing.pipeline.clone(),
         require_alias: false,
         with_ids: writing.id != cli::Id::None,

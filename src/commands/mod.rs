@@ -7,5 +7,6 @@ mod haul; // what load and parse have in common
 mod record; // a load's side of the ledger
 mod signals; // Ctrl-C once, twice
 pub mod only_new; // each source with what the ledger says of it
+pub mod replay; // dead letters, sent again
 pub mod runs; // what the ledger knows of runs
 pub mod sources; // what the user named becomes the list of sources

@@ -109,7 +109,7 @@ fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
     let writing = &config.writing;
     RunSpec {
         command: command(std::env::args_os()),
-        sources: config.sources.sources.iter().map(|source| source.display().to_string()).collect(),
+        sources: config.sources.sources.iter().map(|source| absolute(source)).collect(),
         destination: Destination {
             cluster,
             index_pattern: writing.index.clone(),
@@ -125,6 +125,14 @@ fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
         namespace: config.sources.namespace.clone(),
         source_name: config.sources.source_name.clone(),
     }
+}
+
+/// A source as it is called from anywhere: `--resume` in another folder must not take equal words for equal files.
+fn absolute(source: &Path) -> String {
+    if source.as_os_str() == "-" {
+        return "-".to_owned();
+    }
+    std::path::absolute(source).unwrap_or_else(|_| source.to_owned()).display().to_string()
 }
 
 /// Whatever decides which lines become documents, and what these hold.

@@ -1,14 +1,94 @@
 //! `loghaul runs`: what the ledger knows of runs, as a table or as JSON.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::cli::{RunsArgs, RunsCommand};
+use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
 use crate::ledger::{FileRecord, Ledger, RunRecord};
+
+/// Does what was asked, on standard output, and gives the exit code.
+///
+/// # Errors
+/// If the ledger cannot be used, or has no such run.
+pub fn runs(args: &RunsArgs) -> Result<u8> {
+    let path = config::replay::runs_ledger(args, &Surroundings::of_this_process())?;
+    let mut output = UntilClosed { output: io::BufWriter::new(io::stdout().lock()), closed: false };
+    if !path.try_exists().map_err(|error| unreadable(&path, &error))? {
+        // Looking for what was loaded is no reason to make a ledger.
+        match args.command {
+            Some(RunsCommand::Show { id } | RunsCommand::Forget { id: Some(id), .. }) => {
+                return Err(Error::usage(format!(
+                    "there is no run {id}: there is no ledger yet at {}",
+                    path.display()
+                ))
+                .hint("the first load makes it; --ledger FILE names another"));
+            }
+            None if args.json => line(&mut output, r#"{"runs":[]}"#)?,
+            Some(_) if args.json => line(&mut output, r#"{"forgotten":0}"#)?,
+            None | Some(RunsCommand::Forget { id: None, .. }) => {
+                line(&mut output, &format!("no runs yet: the first load makes the ledger, {}", path.display()))?;
+            }
+        }
+        return flushed(output);
+    }
+    let ledger = Ledger::open(&path)?;
+    match args.command {
+        None => list(&ledger, args.json, &mut output)?,
+        Some(RunsCommand::Show { id }) => show(&ledger, id, args.json, &mut output)?,
+        Some(RunsCommand::Forget { id: Some(id), .. }) => forget(&ledger, id, args.json, &mut output)?,
+        Some(RunsCommand::Forget { id: None, older_than }) => {
+            let age = older_than.expect("clap asks for one of both");
+            forget_older_than(&ledger, age, args.json, &mut output)?;
+        }
+    }
+    flushed(output)
+}
+
+fn unreadable(path: &std::path::Path, error: &io::Error) -> Error {
+    Error::failed(format!("cannot look for the ledger {}: {}", path.display(), io_reason(error)))
+}
+
+fn flushed(mut output: impl Write) -> Result<u8> {
+    output.flush().map_err(|error| Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))?;
+    Ok(0)
+}
+
+/// Output whose reader may go when it has seen enough: `loghaul runs | head -n 3`.
+struct UntilClosed<W> {
+    output: W,
+    closed: bool,
+}
+
+impl<W: Write> UntilClosed<W> {
+    fn unless_closed<T>(&mut self, all: T, write: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if self.closed {
+            return Ok(all);
+        }
+        write(&mut self.output).or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(all)
+            }
+            _ => Err(error),
+        })
+    }
+}
+
+impl<W: Write> Write for UntilClosed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_closed(bytes.len(), |output| output.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_closed((), Write::flush)
+    }
+}
 
 /// Lists all runs, the newest first: `loghaul runs`.
 ///
@@ -121,18 +201,27 @@ pub fn show(ledger: &Ledger, id: i64, as_json: bool, output: &mut impl Write) ->
 ///
 /// # Errors
 /// If there is no such run, it is at work, or the ledger cannot be written.
-pub fn forget(ledger: &Ledger, id: i64, output: &mut impl Write) -> Result<()> {
+pub fn forget(ledger: &Ledger, id: i64, as_json: bool, output: &mut impl Write) -> Result<()> {
     ledger.forget(id)?;
-    line(output, &format!("forgot run {id}; its files count as not loaded"))
+    match as_json {
+        true => line(output, &json!({"forgotten": 1}).to_string()),
+        false => line(output, &format!("forgot run {id}; its files count as not loaded")),
+    }
 }
 
 /// Forgets all runs that began longer ago than `age`: `loghaul runs forget --older-than`.
 ///
 /// # Errors
 /// If the ledger cannot be written.
-pub fn forget_older_than(ledger: &Ledger, age: Duration, output: &mut impl Write) -> Result<()> {
+pub fn forget_older_than(ledger: &Ledger, age: Duration, as_json: bool, output: &mut impl Write) -> Result<()> {
     let forgotten = ledger.forget_older_than(age)?;
-    line(output, &format!("forgot {forgotten} runs; their files count as not loaded"))
+    match as_json {
+        true => line(output, &json!({ "forgotten": forgotten }).to_string()),
+        false => {
+            let runs = if forgotten == 1 { "run, its" } else { "runs, their" };
+            line(output, &format!("forgot {} {runs} files count as not loaded", grouped(forgotten as u64)))
+        }
+    }
 }
 
 fn run_json(run: &RunRecord) -> serde_json::Value {

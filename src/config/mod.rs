@@ -5,6 +5,7 @@
 
 pub mod documents; // what a document holds, and the index it goes to
 pub mod memory; // how --memory is shared out, one line per holder
+pub mod replay; // which dead letters go where
 pub mod sink; // where documents go, and with whose name
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub use documents::{DocumentsConfig, With};
 pub use memory::MemoryPlan;
+pub use replay::{Chosen, ReplayConfig};
 pub use sink::{Login, Password, Server, Sink};
 
 use crate::cli::values::MaxRejected;
@@ -127,6 +129,8 @@ pub struct WritingConfig {
     pub docs_per_second_max: Option<u64>,
     /// How bodies are compressed. `Auto` is decided by the client, which knows the host's address.
     pub compress: Compress,
+    /// How long an answer is waited for.
+    pub request_timeout: Duration,
     /// How long a refusing cluster is waited for.
     pub give_up_after: Duration,
     /// Where rejected documents are kept, if typed.
@@ -296,6 +300,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
             writers: server.writers,
             docs_per_second_max: server.max_docs_per_second,
             compress: server.compress,
+            request_timeout: server.request_timeout,
             give_up_after: server.give_up_after,
             dead_letters: server.dead_letters.clone(),
             max_rejected: server.max_rejected,

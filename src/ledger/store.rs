@@ -276,6 +276,10 @@ fn failed(path: &Path, kind: Kind, error: &rusqlite::Error) -> Error {
             format!("cannot write to the ledger {path_shown}: the disk is full"),
             if again { "make room, then go on with --resume" } else { OTHERWISE },
         ),
+        Some(ErrorCode::SystemIoFailure) => (
+            format!("cannot use the ledger {path_shown}: {error}"),
+            "see whether its disk is full or failing, or use --ledger FILE or --no-ledger",
+        ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             (format!("cannot write to the ledger {path_shown}: it is read-only"), OTHERWISE)
         }
@@ -297,6 +301,19 @@ mod tests {
         Store::open(&path).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+    }
+
+    #[test]
+    fn many_may_make_it_at_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("state/ledger.db");
+            std::thread::scope(|scope| {
+                for _ in 0..6 {
+                    scope.spawn(|| Store::open(&path).unwrap());
+                }
+            });
+        }
     }
 
     #[test]

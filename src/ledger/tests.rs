@@ -656,7 +656,8 @@ fn resume_refuses_what_is_another_load() {
     assert!(resume(&night, Some(7)).unwrap_err().contains("there is no run 7"));
     night.load_killed(40);
     let spec = night.spec.clone();
-    let refusals: &[(&str, &dyn Fn(&mut RunSpec))] = &[
+    type Change = dyn Fn(&mut RunSpec);
+    let refusals: &[(&str, &Change)] = &[
         ("--index \"logs\", not \"other\"", &|spec| spec.destination.index_pattern = "other".into()),
         ("--id \"source\", not \"none\"", &|spec| spec.destination.id_mode = "none".into()),
         ("other documents", &|spec| spec.destination.schema = "2".into()),

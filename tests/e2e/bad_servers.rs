@@ -129,3 +129,18 @@ fn tls_where_opensearch_has_none() {
         assert_refused(&node.url.replace("http:", "https:"), 1, &["write http://"]);
     }
 }
+
+/// Several hosts of one cluster share the load; one of them that is not there does not lose anything.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn several_hosts_of_one_cluster() {
+    let node = Node::shared("hosts");
+    let folder = Folder::new();
+    let other = node.url.replace("127.0.0.1", "localhost");
+    folder.write_settled("access.log", logs::lines(2_000));
+    let index = node.name("%Y");
+    let to = ["--to", &node.url, "--to", &other, "--index", &index, "--no-ledger", "--json", "--bulk-bytes", "64KiB"];
+    let ran = folder.run(&[&["load", "access.log"], &to[..]].concat()).ends_with(0);
+    ran.report().has("lines_read 2000, indexed 2000, duplicate 0, rejected 0");
+    assert_eq!(node.count(&node.name("2024")), 2_000);
+}

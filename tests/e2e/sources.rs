@@ -182,3 +182,26 @@ fn many_small_files() {
     report.has("lines_read 400, indexed 400");
     assert_eq!(report.files().len(), 400);
 }
+
+/// Documents leave in the order of the sources as named, and of the lines in each, however fast each is read.
+#[test]
+fn documents_come_in_the_order_of_the_input() {
+    let folder = Folder::new();
+    let names: Vec<String> = (0..12).map(|n| format!("{}.log", (b'm' - n) as char)).collect();
+    for (n, name) in names.iter().enumerate() {
+        let (log, _) = logs::usual(if n % 3 == 0 { 8_000 } else { 5 }, n as u64);
+        folder.write_settled(name, if n % 2 == 0 { logs::gzip(&log, 1) } else { log });
+    }
+    let arguments: Vec<&str> = names.iter().map(String::as_str).chain(["--with", "source", "--threads", "6"]).collect();
+    let documents = folder.parse(&arguments).ends_with(0).documents();
+    assert_eq!(documents.len(), 4 * 8_000 + 8 * 5);
+    let places: Vec<(usize, u64)> = documents
+        .iter()
+        .map(|document| {
+            let path = document["log.file.path"].as_str().expect("a path");
+            let source = names.iter().position(|name| path.ends_with(name.as_str())).expect("one of ours");
+            (source, document["log.offset"].as_u64().expect("an offset"))
+        })
+        .collect();
+    assert!(places.is_sorted(), "as the sources were named, and by offset in each");
+}

@@ -26,13 +26,18 @@ impl Node {
     /// # Panics
     /// If there is no node.
     pub fn shared(test: &str) -> Node {
-        static TESTS: AtomicU64 = AtomicU64::new(0);
         let url = std::env::var(URL).unwrap_or_else(|_| {
             panic!(
                 "this test needs a real OpenSearch, and {URL} is not set. `scripts/test` starts one; or: \
                  {URL}=$(scripts/opensearch start) cargo test --release -- --include-ignored"
             )
         });
+        Node::at(&url, test)
+    }
+
+    /// The node at this URL, for the test of this name.
+    pub fn at(url: &str, test: &str) -> Node {
+        static TESTS: AtomicU64 = AtomicU64::new(0);
         let agent = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(120)))
             .http_status_as_error(false)

@@ -65,14 +65,20 @@ pub(super) fn parse<'c, L: Lanes>(
     let time = Span::new(bracket + 1, bracket + 1 + TIME_BYTES);
 
     let verb_start = bracket + TIME_BYTES + 4;
-    let verb_bytes = match short_verb(eight(text, verb_start)?) {
-        Some(bytes) => bytes,
-        None => other_verb(text, verb_start)?,
-    };
+    // The verb ends at the first stop, the target at the second: one load finds both for most lines.
+    let stops = lanes.word_stops(load(text, verb_start)?);
+    let verb_bytes = stops.trailing_zeros() as usize;
+    if !is_verb(text, verb_start, verb_bytes)? {
+        return None;
+    }
     let verb = Span::new(verb_start, verb_start + verb_bytes);
 
     let target_start = verb_start + verb_bytes + 1;
-    let mut target_end = word_end(lanes, text, target_start)?;
+    let stops = stops & stops.wrapping_sub(1);
+    let mut target_end = match stops {
+        0 => word_end(lanes, text, verb_start + 32)?,
+        _ => verb_start + stops.trailing_zeros() as usize,
+    };
     if text[target_end] != b' ' {
         target_end = dirty_target_end(text, target_end)?;
         dirty.0 |= Dirty::TARGET.0;
@@ -92,16 +98,25 @@ pub(super) fn parse<'c, L: Lanes>(
     let version = Span::new(target_end + 6, target_end + 9);
     let status = Span::new(target_end + 11, target_end + 14);
 
-    let (bytes, after_bytes) = number(text, target_end + 15)?;
+    let bytes_start = target_end + 15;
+    let (bytes, after_bytes) = number(text, bytes_start)?;
     at = after_bytes;
 
     let (mut referrer, mut agent) = (Span::NONE, Span::NONE);
     if format.has_referrer() {
-        if *load(text, at)? != *b" \"" {
+        // The referrer begins behind the first stop and ends at the second: as above, and found without waiting for
+        // the number, which is only checked.
+        let stops = lanes.quoted_stops(load(text, bytes_start)?);
+        let referrer_start = bytes_start + stops.trailing_zeros() as usize + 1;
+        if *load(text, after_bytes)? != *b" \"" {
             return None;
         }
-        let referrer_start = at + 2;
-        let mut referrer_end = quoted_end(lanes, text, referrer_start)?;
+        debug_assert_eq!(after_bytes + 2, referrer_start, "digits and a space are clean");
+        let stops = stops & stops.wrapping_sub(1);
+        let mut referrer_end = match stops {
+            0 => quoted_end(lanes, text, bytes_start + 32)?,
+            _ => bytes_start + stops.trailing_zeros() as usize,
+        };
         if text[referrer_end] != b'"' {
             referrer_end = dirty_quoted_end(text, referrer_end)?;
             dirty.0 |= Dirty::REFERRER.0;
@@ -264,27 +279,27 @@ fn matches(word: u64, least: [u8; 8], span: [u8; 8]) -> bool {
     (above | (above & !HIGH).wrapping_add(bias)) & HIGH == 0
 }
 
-/// The length of a verb of one to seven letters A-Z at the start of `word`, a space behind it.
+/// Whether the `bytes` bytes at `at` are a method of at most 16 bytes with a space behind it.
 #[inline(always)]
-fn short_verb(word: u64) -> Option<usize> {
+fn is_verb(text: &Window, at: usize, bytes: usize) -> Option<bool> {
+    let word = eight(text, at)?;
+    // Nearly all are one to seven letters A-Z: the high bits of their bytes, and of the space's.
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES << 7;
-    let blanked = word ^ (ONES * b' ' as u64);
-    let space = blanked.wrapping_sub(ONES) & !blanked & HIGH;
-    // The high bits of the bytes before the first space.
-    let before = HIGH & space.wrapping_sub(1) & !space;
     let reach_a = word.wrapping_add(ONES * (0x80 - b'A' as u64));
     let beyond_z = word.wrapping_add(ONES * (0x7f - b'Z' as u64));
-    let letters = reach_a & !beyond_z & !word;
-    (space != 0 && before != 0 && letters & before == before).then_some(space.trailing_zeros() as usize / 8)
+    let others = !(reach_a & !beyond_z & !word) & HIGH;
+    let first_other = others.trailing_zeros() as usize / 8;
+    let is_common = first_other == bytes && (1..8).contains(&bytes) && (word >> (bytes * 8)) as u8 == b' ';
+    Some(is_common || is_other_verb(text, at, bytes))
 }
 
-/// The length of any other method of up to 16 bytes, a space behind it: `PROPFIND`, `M-SEARCH`, `get`.
+/// Whether they are any other method: `PROPFIND`, `M-SEARCH`, `get`.
 #[cold]
 #[inline(never)]
-fn other_verb(text: &[u8], at: usize) -> Option<usize> {
-    let bytes = text.get(at..)?.iter().take(17).position(|byte| !is_token_byte(byte))?;
-    (bytes > 0 && text[at + bytes] == b' ').then_some(bytes)
+fn is_other_verb(text: &Window, at: usize, bytes: usize) -> bool {
+    let verb = text.get(at..at + bytes).unwrap_or_default();
+    (1..=16).contains(&bytes) && verb.iter().all(is_token_byte) && text.get(at + bytes) == Some(&b' ')
 }
 
 /// A number as JSON has it, or `-`, with at most 15 digits, and where it ends. What stands there is not looked at.

@@ -88,14 +88,14 @@ impl Ids {
     #[inline(always)]
     pub fn of(&mut self, offset: u64, line: &[u8]) -> Option<Id> {
         match self.mode {
-            IdMode::Source => Some(self.from_source(offset, line)),
-            IdMode::Content => Some(from_content(line)),
+            IdMode::Source => Some(self.by_source(offset, line)),
+            IdMode::Content => Some(by_content(line)),
             IdMode::None => None,
         }
     }
 
     #[inline(always)]
-    fn from_source(&mut self, offset: u64, line: &[u8]) -> Id {
+    fn by_source(&mut self, offset: u64, line: &[u8]) -> Id {
         if offset >> 40 != self.high {
             self.high = offset >> 40;
             let first = u128::from(u64::from_be_bytes(self.identity)) << 8 | u128::from(self.high as u8);
@@ -108,7 +108,7 @@ impl Ids {
 
 /// The id of any line that reads `line`.
 #[inline(never)]
-fn from_content(line: &[u8]) -> Id {
+fn by_content(line: &[u8]) -> Id {
     const OTHER: RapidSecrets = RapidSecrets::seed_cpp(1);
     let one = u128::from(rapidhash_v3(line));
     let other = u128::from(rapidhash_v3_seeded(line, &OTHER));
@@ -171,7 +171,7 @@ mod tests {
                 .to_string(),
             r"aWRlbnRpdHkAAAAABNI-Bc5V"
         );
-        assert_eq!(from_content(b"a line").characters().escape_ascii().to_string(), r"_7xzXz4FzlWNw1OmArRLcgAG");
+        assert_eq!(by_content(b"a line").characters().escape_ascii().to_string(), r"_7xzXz4FzlWNw1OmArRLcgAG");
         assert_eq!(identity("", "a", b"b\r\n"), identity("", "a", b"b"));
         assert_ne!(identity("a", "b", b""), identity("", "ab", b""));
         assert_ne!(identity("", "ab", b"c"), identity("", "a", b"bc"));

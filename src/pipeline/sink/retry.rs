@@ -339,6 +339,16 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Limits that go on for so long.
+    pub fn patient(give_up_after: Duration) -> Limits {
+        let default = Limits::default();
+        // Whoever asks for more patience should not run out of tries first.
+        let tries = u32::try_from(give_up_after.as_secs() / 2).unwrap_or(u32::MAX);
+        Limits { give_up_after, tries_max: default.tries_max.max(tries), ..default }
+    }
+}
+
 /// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
