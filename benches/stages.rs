@@ -93,6 +93,7 @@ fn named_logs() -> Vec<Log> {
     ]
 }
 
+#[inline(always)]
 fn parse_alone(lanes: impl Lanes, log: &Log, days: &mut Days) -> u64 {
     let mut sum = 0;
     for chunk in &log.chunks {
@@ -137,7 +138,13 @@ fn stages(criterion: &mut Criterion) {
         #[cfg(target_arch = "x86_64")]
         if let Some(avx2) = parse::lanes::Avx2::detect() {
             group.bench_function("parse", |bencher| {
-                bencher.iter(|| parse::lanes::with_avx2(avx2, |avx2| parse_alone(avx2, log, &mut days)));
+                bencher.iter(|| {
+                    parse::lanes::with_avx2(
+                        avx2,
+                        #[inline(always)]
+                        |avx2| parse_alone(avx2, log, &mut days),
+                    )
+                });
             });
         }
         group.bench_function("parse_portable", |bencher| {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use loghaul::error::{Error, Kind};
 use loghaul::opensearch::{self, Address, Client, Compression};
+use loghaul::pipeline::parcel::Parcel;
 use loghaul::pipeline::report::{DeadLetter, Outcomes};
 use loghaul::pipeline::serialize::{Block, Document, Tally};
-use loghaul::pipeline::sink::batch::{Batch, Part};
+use loghaul::pipeline::sink::batch::Batch;
 use loghaul::pipeline::sink::bulk_writer::Delivery;
 use loghaul::pipeline::sink::destination::{Destination, Notice, Options, Stats};
 use loghaul::pipeline::stop::{Reason, Stop};
@@ -40,10 +41,10 @@ fn batch_of(name: &str, documents: Vec<String>) -> Batch<usize> {
         }
         block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
         let range = 0..10 * documents.len() as u64;
-        batch.push(Part { file: file as u32, range, block, ticket: file });
+        batch.push(Parcel { sequence: 0, file: file as u32, range, block, ticket: file });
     }
     // A block of blank lines only.
-    batch.push(Part { file: 9, range: 0..1, block: Block::default(), ticket: 9 });
+    batch.push(Parcel { sequence: 0, file: 9, range: 0..1, block: Block::default(), ticket: 9 });
     batch
 }
 

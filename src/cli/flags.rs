@@ -230,7 +230,7 @@ pub struct ReportFlags {
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Report")]
     pub quiet: bool,
 
-    /// Tell more: what each part decides, and why. Twice: each request
+    /// Tell more: how memory is shared out, and of each file its format and identity
     #[arg(short, long, action = ArgAction::Count, help_heading = "Report")]
     pub verbose: u8,
 }

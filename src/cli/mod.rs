@@ -303,7 +303,7 @@ mod tests {
             Some(Command::Runs(args)) => args,
             other => panic!("{line}: {other:?}"),
         };
-        assert!(matches!(runs("runs").command, None));
+        assert!(runs("runs").command.is_none());
         assert!(matches!(runs("runs show 17").command, Some(RunsCommand::Show { id: 17 })));
         assert!(matches!(runs("runs forget 17").command, Some(RunsCommand::Forget { id: Some(17), older_than: None })));
         let month = Duration::from_secs(30 * 86_400);

@@ -44,8 +44,8 @@ pub enum RunsCommand {
 
     /// Forget runs: their files count as not loaded, and a load reads them again
     ///
-    /// Nothing is deleted in the cluster, and nothing is doubled: lines that are there count as duplicate. Files of dead
-    /// letters stay where they are.
+    /// Nothing is deleted in the cluster, and nothing is doubled: lines that are there count as duplicate (but for those
+    /// loaded with --id none). Files of dead letters stay where they are.
     Forget {
         /// Its number
         #[arg(value_name = "ID", required_unless_present = "older_than", conflicts_with = "older_than")]

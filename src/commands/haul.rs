@@ -13,11 +13,12 @@ use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
 use crate::pipeline::parse::Format;
-use crate::pipeline::report::collect::{Keep, Progress as Step};
+use crate::pipeline::report::collect::{FileProgress, Keep, Progress as Step};
 use crate::pipeline::report::json::{self, FilesSpool};
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
 use crate::pipeline::report::{Ended, Report};
+use crate::pipeline::report::{escape, figures};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
 use crate::pipeline::source::Source;
@@ -100,9 +101,16 @@ impl Haul<'_> {
                 (Box::new(sources), Some(run))
             }
         };
+        if self.report.verbose > 0 {
+            for (holder, bytes) in self.memory.holders() {
+                progress.message(&format!("memory: {holder} {}", figures::size(bytes)));
+            }
+        }
         let mut report = pipeline::run(sources, sink, &options, stop, report, keep, |step| {
-            if let Step::Tick(now) = &step {
-                progress.update(now);
+            match &step {
+                Step::Tick(now) => progress.update(now),
+                Step::Done(file) if self.report.verbose > 0 => progress.message(&done(file)),
+                Step::Done(_) | Step::NotOpened(_) | Step::Watermark(_) => {}
             }
             run.as_mut().map_or(Ok(()), |run| run.progress(&step))
         });
@@ -201,6 +209,21 @@ impl Haul<'_> {
             }
         }
     }
+}
+
+/// A file in a line, for `--verbose`.
+fn done(file: &FileProgress<'_>) -> String {
+    let (report, counts) = (file.report, &file.report.counts);
+    let from = if report.resumed_at > 0 { format!(" from byte {}", report.resumed_at) } else { String::new() };
+    format!(
+        "{} {}{from}: {} lines, {}, {:?}, identity {}",
+        report.status.name(),
+        escape::shown(report.uri.as_bytes()),
+        figures::grouped(counts.lines_read),
+        report.format.map_or("no format", |format| format.name),
+        file.file.encoding,
+        file.file.identity.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+    )
 }
 
 /// Event times are whole seconds: one is at or after a time with a fraction if it is so of the next whole second.

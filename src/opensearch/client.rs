@@ -339,12 +339,16 @@ impl Host {
             location: text_of(header::LOCATION).map(str::to_owned),
             host: 0,
         };
-        let mut body = response.into_body().into_reader().take(answer_bytes_max as u64 + 1);
-        body.read_to_end(answer).map_err(|error| {
-            // Whatever goes wrong from here on, what we have is not the answer.
-            let _ = error;
-            Fault::CutAnswer
-        })?;
+        let body = response.into_body();
+        // Known beforehand, room for it is made once and exactly; a Vec that doubles would hold up to twice as much.
+        let announced = body.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if announced > answer_bytes_max {
+            return Err(Fault::AnswerTooLong);
+        }
+        answer.reserve_exact(announced);
+        let mut body = body.into_reader().take(answer_bytes_max as u64 + 1);
+        // Whatever goes wrong from here on, what we have is not the answer.
+        body.read_to_end(answer).map_err(|_| Fault::CutAnswer)?;
         if answer.len() > answer_bytes_max {
             return Err(Fault::AnswerTooLong);
         }

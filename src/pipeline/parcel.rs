@@ -8,7 +8,7 @@ use crate::pipeline::ticket::Ticket;
 
 /// One chunk's block.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct Parcel<T = Ticket> {
     /// Whose lines.
     pub file: FileId,
     /// Which of the file's plain bytes they cover.
@@ -17,21 +17,22 @@ pub struct Parcel {
     pub sequence: u64,
     /// The documents, and the fate of the other lines.
     pub block: Block,
-    /// The place in memory, given back with the receipt.
-    pub ticket: Ticket,
+    /// The place in memory, given back with the receipt. Nobody on the way looks at it.
+    pub ticket: T,
 }
 
-impl Parcel {
-    /// The receipt, and the block to be used again.
+impl<T> Parcel<T> {
+    /// The receipt for its lines, once each of its documents has an outcome. Takes out of the block what the receipt
+    /// carries on; what is left are the buffers.
     ///
     /// # Panics
     /// If not each document has exactly one outcome, or not each rejected one its dead letter.
-    pub fn settle(mut self, outcomes: Outcomes, dead_letters: Vec<DeadLetter>) -> (Receipt, Block) {
-        assert_eq!(outcomes.documents(), self.block.tally.documents, "each document has one outcome");
+    pub fn receipt(&mut self, outcomes: Outcomes, dead_letters: Vec<DeadLetter>) -> Receipt {
+        assert_eq!(outcomes.documents(), self.block.documents.len() as u64, "each document has one outcome");
         assert_eq!(outcomes.rejected, dead_letters.len() as u64, "each rejected document is a dead letter");
-        let receipt = Receipt {
+        Receipt {
             file: self.file,
-            range: self.range,
+            range: self.range.clone(),
             outcomes,
             tally: std::mem::take(&mut self.block.tally),
             document_bytes: self.block.bytes.len() as u64,
@@ -39,13 +40,12 @@ impl Parcel {
             samples: std::mem::take(&mut self.block.samples),
             malformed_ndjson: std::mem::take(&mut self.block.malformed_ndjson),
             dead_letters,
-        };
-        (receipt, self.block)
+        }
     }
 
     /// The receipt where all documents arrived.
-    pub fn settle_indexed(self) -> (Receipt, Block) {
-        let indexed = self.block.tally.documents;
-        self.settle(Outcomes { indexed, ..Outcomes::default() }, Vec::new())
+    pub fn receipt_indexed(&mut self) -> Receipt {
+        let indexed = self.block.documents.len() as u64;
+        self.receipt(Outcomes { indexed, ..Outcomes::default() }, Vec::new())
     }
 }

@@ -50,7 +50,7 @@ fn a_file_that_may_not_be_read() {
     // Root may read everything, so the program runs as somebody else, from a place where they may start it.
     let root = rustix::process::geteuid().is_root();
     let program = folder.path().join("loghaul-of-this-test");
-    fs::copy(env!("CARGO_BIN_EXE_loghaul"), &program).expect("the program can be copied");
+    fs::copy(crate::support::folder::program(), &program).expect("the program can be copied");
     let run = |arguments: &[&str]| {
         let mut command = folder.command_of(&program, arguments);
         if root {

@@ -3,6 +3,7 @@
 //! One crate, so that there is one thing to link. What needs a node is ignored by a plain `cargo test`, and run by
 //! `scripts/test`, which starts one.
 
+#[allow(dead_code, unused_imports)] // other test programs use other parts of it
 #[path = "../support/mod.rs"]
 mod support;
 

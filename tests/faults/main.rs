@@ -8,7 +8,7 @@
 //! one. Where to begin: [`killed`].
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code)] // other test programs use other parts of it
+#[allow(dead_code, unused_imports)] // other test programs use other parts of it
 mod support;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;

@@ -56,7 +56,7 @@ impl Folder {
 
     /// The program, to be started in this folder, knowing nothing of the user's own state and passwords.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        self.command_of(Path::new(env!("CARGO_BIN_EXE_loghaul")), arguments)
+        self.command_of(&program(), arguments)
     }
 
     /// The same with another copy of the program.
@@ -211,4 +211,10 @@ impl Ran {
 pub fn shown(command: &Command) -> String {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
     format!("loghaul {}", arguments.join(" ").chars().take(300).collect::<String>())
+}
+
+/// The program under test: `LOGHAUL_TEST_PROGRAM`, which `scripts/test` sets to the release build, or the one that cargo
+/// built with these tests.
+pub fn program() -> PathBuf {
+    std::env::var_os("LOGHAUL_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_loghaul").into(), PathBuf::from)
 }

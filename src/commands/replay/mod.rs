@@ -21,7 +21,7 @@ use crate::error::{Error, Result, io_reason};
 use crate::opensearch::Client;
 use crate::pipeline::report::Ended;
 use crate::pipeline::report::progress::Progress;
-use crate::pipeline::sink::bulk_writer::RESUME;
+use crate::pipeline::sink::bulk_writer::{OTHER_INDEX, RESUME};
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::pace;
 use crate::pipeline::sink::retry::Limits;
@@ -111,8 +111,10 @@ fn ended(stop: &Stop, kept: Result<()>) -> Ended {
         (Some(Reason::OutputClosed), _) => Ended::OutputClosed,
         (Some(Reason::Failed(mut error)), _) => {
             // The sink speaks of loads; a replay is simply run again.
-            error.hint =
-                error.hint.map(|hint| hint.replace(RESUME, "what was written stays; run the same replay again"));
+            error.hint = error.hint.map(|hint| {
+                hint.replace(RESUME, "what was written stays; run the same replay again")
+                    .replace(OTHER_INDEX, "leave these letters out: --index, --type or --source choose others")
+            });
             Ended::Failed(error)
         }
         (None, Err(error)) => Ended::Failed(

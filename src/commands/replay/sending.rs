@@ -16,12 +16,13 @@ use super::lines::{End, Lines};
 use super::totals::{Counts, FileTotals};
 use crate::config::{Chosen, ReplayConfig};
 use crate::error::{Error, io_reason};
+use crate::pipeline::parcel::Parcel;
 use crate::pipeline::report::dead_letters::{self, Letter};
 use crate::pipeline::report::progress::{Counters, Progress};
 use crate::pipeline::report::{DeadLetter, Receipt};
 use crate::pipeline::serialize::{Block, Document, Tally};
 use crate::pipeline::sink::Destination;
-use crate::pipeline::sink::batch::{Batch, Part};
+use crate::pipeline::sink::batch::Batch;
 use crate::pipeline::sink::bulk_writer::Delivery;
 use crate::pipeline::stop::{Reason, Stop};
 
@@ -232,7 +233,8 @@ impl Filling {
         let Some(letters) = self.letters.take() else { return };
         let mut block = std::mem::take(&mut self.block);
         block.tally = Tally { documents: letters.origins.len() as u64, ..Tally::default() };
-        self.batch.push(Part {
+        self.batch.push(Parcel {
+            sequence: 0,
             file: u32::try_from(letters.file).expect("a command line holds no such number of files"),
             range: letters.first..letters.first + letters.origins.len() as u64,
             block,

@@ -108,9 +108,10 @@ pub(super) fn parse<'c, L: Lanes>(
         // the number, which is only checked.
         let stops = lanes.quoted_stops(load(text, bytes_start)?);
         let referrer_start = bytes_start + stops.trailing_zeros() as usize + 1;
-        if *load(text, after_bytes)? != *b" \"" || after_bytes + 2 != referrer_start {
+        if *load(text, after_bytes)? != *b" \"" {
             return None;
         }
+        debug_assert_eq!(after_bytes + 2, referrer_start, "digits and a space are clean");
         let stops = stops & stops.wrapping_sub(1);
         let mut referrer_end = match stops {
             0 => quoted_end(lanes, text, bytes_start + 32)?,

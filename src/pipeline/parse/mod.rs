@@ -1,8 +1,8 @@
 //! A line becomes a [`Record`]: its fields, borrowed from the chunk. Nothing is copied, nothing is decoded.
 //!
-//! There are two ways through a line, and one result. The *common path* ([`common`]) takes the lines that nearly all
+//! There are two ways through a line, and one result. The *common path* (`common.rs`) takes the lines that nearly all
 //! logs consist of, 32 bytes a step; whatever it does not know it leaves untouched to the *general path*
-//! ([`grammar`]), which reads like the format and takes everything. They are tested against each other and against
+//! (`grammar.rs`), which reads like the format and takes everything. They are tested against each other and against
 //! a twin outside of this crate. The facts about the format come from httpd's source: `server/util.c`
 //! (`ap_escape_logitem`) and `modules/loggers/mod_log_config.c`.
 

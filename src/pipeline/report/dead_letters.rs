@@ -132,7 +132,10 @@ pub fn write(out: &mut Vec<u8>, source: &str, letter: &DeadLetter, time: &str) {
 /// # Errors
 /// What is wrong with it.
 pub fn read(line: &[u8]) -> Result<Letter<'_>, Unreadable> {
-    let letter: Letter<'_> = serde_json::from_slice(line).map_err(|error| Unreadable::NotALetter(error.to_string()))?;
+    let letter: Letter<'_> = serde_json::from_slice(line).map_err(|error| {
+        // A letter is one line; which one of its file, the caller knows.
+        Unreadable::NotALetter(error.to_string().replace(" at line 1 column ", " at column "))
+    })?;
     if letter.index.is_empty() {
         return Err(Unreadable::NoIndex);
     }

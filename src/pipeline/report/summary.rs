@@ -366,7 +366,10 @@ fn next(page: &mut Page, report: &Report, context: &Context) {
     }
     if report.counts.outcomes.rejected > 0 {
         steps.push(match context.dead_letters {
-            Some(file) => format!("see why documents were rejected: {}", shown(file.as_os_str().as_encoded_bytes())),
+            Some(file) => {
+                let file = shown(file.as_os_str().as_encoded_bytes()).into_owned();
+                format!("see why documents were rejected: {file}; once that is mended: loghaul replay FILE --to URL")
+            }
             None => "keep rejected documents and OpenSearch's reasons: --dead-letters FILE".to_string(),
         });
     }

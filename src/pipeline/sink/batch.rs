@@ -5,30 +5,15 @@
 //! the same bytes, and a retry holds no memory that the first attempt did not.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::opensearch::Body;
-use crate::pipeline::report::receipt::FileId;
-use crate::pipeline::report::{DeadLetter, Outcomes, Receipt};
-use crate::pipeline::serialize::Block;
-
-/// One block of a batch, and what goes back when it is done.
-#[derive(Debug)]
-pub struct Part<T> {
-    /// Whose lines.
-    pub file: FileId,
-    /// Which of the file's decompressed bytes the block's lines cover.
-    pub range: Range<u64>,
-    /// The documents.
-    pub block: Block,
-    /// Handed back untouched: the place in the pipeline that this block holds.
-    pub ticket: T,
-}
+use crate::pipeline::parcel::Parcel;
+use crate::pipeline::report::DeadLetter;
 
 /// Blocks that are sent together. Its documents are numbered through, from 0.
 #[derive(Debug)]
 pub struct Batch<T> {
-    parts: Vec<Part<T>>,
+    parts: Vec<Parcel<T>>,
     /// `starts[n]`: the number of part n's first document; one more at the end. Rises, or stays where a part has none.
     starts: Vec<u32>,
     /// Sum of the blocks' bytes.
@@ -55,7 +40,7 @@ impl<T> Batch<T> {
     }
 
     /// Adds a block; one without documents too, for its lines need a receipt as well.
-    pub fn push(&mut self, part: Part<T>) {
+    pub fn push(&mut self, part: Parcel<T>) {
         assert_eq!(part.block.bytes.is_empty(), part.block.documents.is_empty(), "bytes and documents go together");
         let documents = u32::try_from(part.block.documents.len()).expect("a block's documents are numbered in 32 bits");
         let next = self.documents().checked_add(documents).expect("a batch's documents are numbered in 32 bits");
@@ -80,12 +65,12 @@ impl<T> Batch<T> {
     }
 
     /// Its blocks, in the order in which they came.
-    pub fn parts(&self) -> &[Part<T>] {
+    pub fn parts(&self) -> &[Parcel<T>] {
         &self.parts
     }
 
     /// The blocks back.
-    pub fn into_parts(self) -> Vec<Part<T>> {
+    pub fn into_parts(self) -> Vec<Parcel<T>> {
         self.parts
     }
 
@@ -187,29 +172,6 @@ impl<T> Batch<T> {
     }
 }
 
-impl<T> Part<T> {
-    /// The receipt for its lines, once each of its documents has an outcome. Takes out of the block what the
-    /// receipt carries on.
-    ///
-    /// # Panics
-    /// If the outcomes are not as many as the documents.
-    pub fn receipt(&mut self, outcomes: Outcomes, dead_letters: Vec<DeadLetter>) -> Receipt {
-        assert_eq!(outcomes.documents(), self.block.documents.len() as u64, "each document has one outcome");
-        assert_eq!(outcomes.rejected, dead_letters.len() as u64, "each rejected document is kept");
-        Receipt {
-            file: self.file,
-            range: self.range.clone(),
-            outcomes,
-            tally: std::mem::take(&mut self.block.tally),
-            document_bytes: self.block.bytes.len() as u64,
-            indices: std::mem::take(&mut self.block.indices) as Vec<(Arc<str>, u64)>,
-            samples: std::mem::take(&mut self.block.samples),
-            malformed_ndjson: std::mem::take(&mut self.block.malformed_ndjson),
-            dead_letters,
-        }
-    }
-}
-
 impl Selection {
     /// All documents of a batch of so many.
     pub fn all(documents: u32) -> Selection {
@@ -250,11 +212,15 @@ impl Selection {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::pipeline::report::receipt::FileId;
+    use crate::pipeline::serialize::Block;
     use crate::pipeline::serialize::{Document, Tally};
 
     /// A part with these documents, each after an action line for `index`.
-    pub(crate) fn part(file: FileId, index: &str, documents: &[&str]) -> Part<u32> {
+    pub(crate) fn part(file: FileId, index: &str, documents: &[&str]) -> Parcel<u32> {
         let mut block = Block::default();
         for (n, document) in documents.iter().enumerate() {
             block.documents.push(Document {
@@ -269,10 +235,10 @@ pub(crate) mod tests {
         if !documents.is_empty() {
             block.indices.push((Arc::from(index), documents.len() as u64));
         }
-        Part { file, range: 1000..1000 + 100 * documents.len() as u64, block, ticket: file }
+        Parcel { sequence: 0, file, range: 1000..1000 + 100 * documents.len() as u64, block, ticket: file }
     }
 
-    pub(crate) fn batch(parts: Vec<Part<u32>>) -> Batch<u32> {
+    pub(crate) fn batch(parts: Vec<Parcel<u32>>) -> Batch<u32> {
         let mut batch = Batch::new();
         parts.into_iter().for_each(|part| batch.push(part));
         batch

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, after, never, select};
 
-use super::batch::{Batch, Part};
+use super::batch::Batch;
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::report::event::Event;
 use crate::pipeline::stop::Stop;
@@ -46,8 +46,8 @@ impl Batcher<'_> {
                         return;
                     }
                     Ok(_) if self.stop.gives_up() => {} // its lines stay without a receipt
-                    Ok(parcel) if parcel.block.documents.is_empty() => {
-                        let (receipt, _) = parcel.settle_indexed();
+                    Ok(mut parcel) if parcel.block.documents.is_empty() => {
+                        let receipt = parcel.receipt_indexed();
                         let _ = self.events.send(Event::Settled(Box::new(receipt)));
                     }
                     Ok(parcel) => {
@@ -97,8 +97,7 @@ struct Filling {
 impl Filling {
     fn push(&mut self, parcel: Parcel) {
         self.let_go_at.get_or_insert_with(|| Instant::now() + WAIT_MAX);
-        let Parcel { file, range, block, ticket, .. } = parcel;
-        self.batch.push(Part { file, range, block, ticket });
+        self.batch.push(parcel);
     }
 
     fn take(&mut self) -> Option<Batch<Ticket>> {

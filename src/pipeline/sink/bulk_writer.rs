@@ -503,11 +503,14 @@ fn hopeless(to: &Destination<'_>, item: &Item<'_>, index: &str) -> Error {
             format!("{who} may not write to index {index:?}: {reason}"),
             "give the user the right that the server names, for this index",
         ),
-        _ => (format!("documents cannot be written to index {index:?}: {reason}"), "choose another --index"),
+        _ => (format!("documents cannot be written to index {index:?}: {reason}"), OTHER_INDEX),
     };
     // This answer itself is counted already.
     stopped_if(to.stats.accepted.load(Ordering::Relaxed) > 1, Error::failed(what).hint(hint))
 }
+
+/// What to do where an index cannot ever be.
+pub(crate) const OTHER_INDEX: &str = "choose another --index";
 
 /// What to do after an error that ended the run early.
 pub(crate) const RESUME: &str = "what was written stays; load again with --resume to go on";

@@ -9,9 +9,9 @@ use crate::pipeline::serialize::Block;
 
 /// Settles every parcel as it comes.
 pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>) {
-    for parcel in parcels {
-        let (receipt, block) = parcel.settle_indexed();
-        blocks.give_back(block);
+    for mut parcel in parcels {
+        let receipt = parcel.receipt_indexed();
+        blocks.give_back(parcel.block);
         if events.send(Event::Settled(Box::new(receipt))).is_err() {
             return;
         }

@@ -22,7 +22,7 @@ pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Bl
     let mut next = 0;
     for parcel in parcels {
         waiting.insert(parcel.sequence, parcel);
-        while let Some(parcel) = waiting.remove(&next) {
+        while let Some(mut parcel) = waiting.remove(&next) {
             next += 1;
             if let Err(error) = output.write_all(&parcel.block.bytes) {
                 stop.raise(match error.kind() {
@@ -34,8 +34,8 @@ pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Bl
                 });
                 return;
             }
-            let (receipt, block) = parcel.settle_indexed();
-            blocks.give_back(block);
+            let receipt = parcel.receipt_indexed();
+            blocks.give_back(parcel.block);
             if events.send(Event::Settled(Box::new(receipt))).is_err() {
                 return;
             }
