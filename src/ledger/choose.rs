@@ -459,5 +459,6 @@ pub(super) fn encoding_name(encoding: Encoding) -> &'static str {
 
 /// What stands for the path of a stream.
 pub(super) fn stream_path(source: &Source) -> PathBuf {
-    PathBuf::from(source.uri())
+    // As its report calls it, under which its first watermark is stored.
+    PathBuf::from(source.source_name.clone().unwrap_or_else(|| source.uri()))
 }

@@ -129,9 +129,10 @@ impl Log {
     }
 }
 
-/// Whether a good line has a host name for a client: told by the standard library, not by our parser.
+/// Whether a good line has a host name for a client: told by the standard library, not by our parser. The zone of an
+/// IPv6 address (`fe80::1%eth0`), which the library does not know, is fine with OpenSearch.
 fn has_hostname(line: &[u8]) -> bool {
-    let client = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let client = line.split(|byte| matches!(byte, b' ' | b'%')).next().unwrap_or_default();
     std::str::from_utf8(client).is_ok_and(|client| client.parse::<IpAddr>().is_err())
 }
 

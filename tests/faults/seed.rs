@@ -15,5 +15,5 @@ pub fn seed(test: &str) -> u64 {
 
 /// Random numbers of this run for one test: the same ones whichever tests run besides.
 pub fn random(test: &str) -> fastrand::Rng {
-    fastrand::Rng::with_seed(seed(test) ^ test.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte)))
+    fastrand::Rng::with_seed(seed(test) ^ test.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)))
 }
