@@ -664,3 +664,52 @@ fn documents_a_second_are_kept_to() {
     assert!((Duration::from_millis(1900)..Duration::from_millis(4000)).contains(&ran.took), "{:?}", ran.took);
     assert!(server.seen().iter().all(|seen| seen.documents().len() <= 100));
 }
+
+/// Delivers 150 batches with eight threads to a server that takes one request at a time; seconds taken.
+fn seconds_at_pace(pace: loghaul::pipeline::sink::pace::Options, queue: usize) -> (f64, Stats) {
+    let server = ScriptedServer::new([Act::Queue(queue, Duration::from_millis(20))]);
+    let mut options = client_options(&server.url());
+    options.request_timeout = Duration::from_secs(10);
+    let client = Client::new(options).expect("a client");
+    let stop = Stop::new();
+    let destination = Destination::new(&client, &Options { pace, ..Options::default() }, &stop, |_| {});
+    let started = Instant::now();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..pace.writers_max {
+            scope.spawn(|| {
+                let mut writer = destination.writer();
+                loop {
+                    let n = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    if n >= 150 {
+                        break;
+                    }
+                    assert!(!writer.deliver(batch(&n.to_string(), 9)).stopped);
+                }
+            });
+        }
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    assert_eq!(server.ids().len(), 150 * 9);
+    (seconds, destination.stats())
+}
+
+#[test]
+fn under_pressure_the_pace_comes_near_the_best_fixed_number_of_writers() {
+    for queue in [1, 3] {
+        let fixed = |writers_max| {
+            let pace =
+                loghaul::pipeline::sink::pace::Options { writers_max, writers_fixed: true, ..Default::default() };
+            seconds_at_pace(pace, queue)
+        };
+        let sweep: Vec<(f64, Stats)> = [1, 2, 3, 4, 6, 8].map(fixed).into();
+        let best = sweep.iter().map(|(seconds, _)| *seconds).fold(f64::MAX, f64::min);
+        let pace = loghaul::pipeline::sink::pace::Options { writers_max: 8, ..Default::default() };
+        let (found, stats) = seconds_at_pace(pace, queue);
+        println!(
+            "queue {queue}: {:?} found {found} {stats:?}",
+            sweep.iter().map(|s| (s.0, s.1.busy)).collect::<Vec<_>>()
+        );
+        assert!(found <= best / 0.8, "queue {queue}: {found} s, best {best} s, {stats:?}");
+    }
+}

@@ -174,6 +174,10 @@ pub struct LoginFlags {
     /// Take the password from the first line of this file
     #[arg(long, value_name = "FILE", help_heading = "OpenSearch")]
     pub password_file: Option<PathBuf>,
+
+    /// Trust servers whose certificate this authority signed (PEM). Default: whom this system trusts
+    #[arg(long, value_name = "FILE", help_heading = "OpenSearch")]
+    pub ca: Option<PathBuf>,
 }
 
 /// What is remembered between loads.

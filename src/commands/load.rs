@@ -120,6 +120,7 @@ pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
         .login
         .as_ref()
         .map(|login| Auth::Basic { user: login.user.clone(), password: Secret::new(login.password.0.clone()) });
+    options.tls.ca = server.ca.clone();
     Ok(options)
 }
 

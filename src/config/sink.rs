@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use crate::cli::LoginFlags;
@@ -30,6 +30,8 @@ pub struct Server {
     pub urls: Vec<String>,
     /// None: no Authorization header.
     pub login: Option<Login>,
+    /// Whose signature is trusted, instead of what the system says.
+    pub ca: Option<PathBuf>,
 }
 
 /// User and password for Basic authentication.
@@ -178,7 +180,7 @@ fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) ->
     let Some(user) = user else {
         return match flags.password_file {
             Some(_) => Err(Error::usage("--password-file without a user").hint("--user names it")),
-            None => Ok(Server { urls, login: None }),
+            None => Ok(Server { urls, login: None, ca: flags.ca.clone() }),
         };
     };
     if user.is_empty() || user.contains(':') || user.contains(|c: char| c.is_control()) {
@@ -189,7 +191,7 @@ fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) ->
     if password.contains(|c: char| c.is_control()) {
         return Err(Error::usage(format!("the password of {user} has control characters")));
     }
-    Ok(Server { urls, login: Some(Login { user, password: Password(password) }) })
+    Ok(Server { urls, login: Some(Login { user, password: Password(password) }), ca: flags.ca.clone() })
 }
 
 /// The nearest word wins: the URL or the file, then the environment, then the person.
@@ -242,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    const NO_LOGIN: LoginFlags = LoginFlags { user: None, password_file: None };
+    const NO_LOGIN: LoginFlags = LoginFlags { user: None, password_file: None, ca: None };
 
     fn check(to: &str) -> Result<Sink, Error> {
         let to: Vec<String> = to.split_whitespace().map(str::to_string).collect();
@@ -337,6 +339,7 @@ mod tests {
         let flags = |user: Option<&str>, with_file: bool| LoginFlags {
             user: user.map(str::to_string),
             password_file: with_file.then(|| file.path().to_path_buf()),
+            ca: None,
         };
         let some = |user: &str, password: &str| Ok(Some((user.to_string(), password.to_string())));
 
@@ -379,7 +382,7 @@ mod tests {
             ("https://search.example.com", false),
             ("http://8.8.8.8", false),
         ] {
-            assert_eq!(Server { urls: vec![url.into()], login: None }.is_near(), near, "{url}");
+            assert_eq!(Server { urls: vec![url.into()], login: None, ca: None }.is_near(), near, "{url}");
         }
     }
 }

@@ -179,3 +179,23 @@ fn sample() -> Option<String> {
     }
     sample
 }
+
+/// Two at a time on the same log: each line is there once, and each of the two can tell what it did.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn two_loads_of_one_log_at_a_time() {
+    let node = Node::shared("two-loads");
+    let folder = Folder::new();
+    let (log, summary) = logs::usual(6_000, 13);
+    folder.write_settled("access.log", &log);
+    let index = node.name("%Y-%m");
+    let load = ["load", "access.log", "--to", &node.url, "--index", &index, "--no-ledger", "--json"];
+    let load = [&load[..], &["--bulk-bytes", "256KiB"]].concat();
+    let reports = std::thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| folder.run(&load).ends_with(0).report()));
+        runs.map(|run| run.join().expect("both ended"))
+    });
+    let sum = |name: &str| reports.iter().map(|report| report.count(name)).sum::<u64>();
+    assert_eq!((sum("indexed"), sum("duplicate"), sum("rejected")), (summary.good, summary.good, 0));
+    assert_figures(&node, &node.name("*"), &summary);
+}

@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use crate::support::logs;
-use crate::support::{Folder, Ran, assert_law};
+use crate::support::{Folder, assert_law};
 
 #[test]
 fn the_summary_has_each_term_of_the_law() {
@@ -160,24 +160,43 @@ fn every_example_in_help_is_taken() {
     let folder = Folder::new();
     let mut examples = 0;
     for arguments in [&[][..], &["load", "--help"], &["parse", "--help"], &["setup", "--help"]] {
-        let ran: Ran = folder.run(arguments);
+        let ran = folder.run(arguments);
         let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr);
-        for line in text.lines().filter(|line| line.starts_with("  ") && line.contains("loghaul ")) {
-            let command = &line[line.find("loghaul ").unwrap()..];
-            // What stands beside an example in a table says what it does.
-            let command = command.split("   ").next().unwrap_or(command);
-            let words: Vec<String> =
-                words(command).into_iter().take_while(|word| !matches!(&**word, "|" | ">" | "<")).collect();
-            if words.len() < 3 || words.iter().any(|word| word.ends_with("...]") || word.starts_with("[OPTIONS]")) {
-                continue; // prose, or the usage line
-            }
-            let words: Vec<&str> =
-                words.iter().map(|word| if word == "URL" { "http://h:9200" } else { word }).collect();
-            loghaul::cli::Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}\n{error}"));
-            examples += 1;
-        }
+        let lines = text.lines().filter(|line| line.starts_with("  ") && line.contains("loghaul "));
+        // What stands beside an example in a table says what it does.
+        examples += lines.filter(|line| is_taken(line.trim_start().split("   ").next().unwrap_or(line))).count();
     }
     assert!(examples >= 12, "only {examples} examples were found");
+}
+
+#[test]
+fn every_example_in_the_readme_is_taken() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap_or_default().replace("\\\n", " ").replace("\\|", "|");
+    // Between fences, and between backticks, every second piece is code.
+    let (text, code): (Vec<_>, Vec<_>) = readme.split("```").enumerate().partition(|(n, _)| n % 2 == 0);
+    let spans = text.iter().flat_map(|(_, text)| text.split('`').skip(1).step_by(2));
+    for line in code.iter().flat_map(|(_, code)| code.lines()).chain(spans).filter(|line| !line.contains('…')) {
+        is_taken(line.trim_start_matches("$ "));
+    }
+}
+
+/// Whether there is a command in a line of an example.
+///
+/// # Panics
+/// If there is one, and it is wrong usage.
+fn is_taken(line: &str) -> bool {
+    let start = if line.starts_with("loghaul ") { Some(0) } else { line.find("| loghaul ").map(|at| at + 2) };
+    let Some(command) = start.map(|start| &line[start..]) else { return false };
+    let words: Vec<String> =
+        words(command).into_iter().take_while(|word| !matches!(&**word, "|" | ">" | "2>" | "<" | "#" | "&&")).collect();
+    // Prose, or the usage line.
+    if words.len() < 3 || words.iter().any(|word| word.starts_with('[') || word == "COMMAND") {
+        return false;
+    }
+    let typed: Vec<&str> = words.iter().map(|word| if word == "URL" { "http://h:9200" } else { word }).collect();
+    loghaul::cli::Cli::try_parse_from(&typed).unwrap_or_else(|error| panic!("{line}\n{error}"));
+    true
 }
 
 /// A command line as a shell splits it, as far as the examples need: blanks, single and double quotes.

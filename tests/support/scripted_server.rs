@@ -48,6 +48,8 @@ pub enum Act {
     Early413(usize),
     /// Answer 413 when the body is longer than this, having read it, as OpenSearch does; otherwise as `Index`.
     Late413(usize),
+    /// As `Index`, but one request at a time, each taking so long, while at most so many wait; to others say 429.
+    Queue(usize, Duration),
     /// Wait so long, then go on with this.
     After(Duration, Box<Act>),
     /// Not HTTP.
@@ -92,6 +94,9 @@ struct Shared {
     /// Documents by id, and how often each was created.
     index: Mutex<BTreeMap<String, (String, u32)>>,
     connections: AtomicUsize,
+    /// Requests of `Act::Queue` that are there, and the one at work.
+    queued: AtomicUsize,
+    at_work: Mutex<()>,
     ended: AtomicBool,
 }
 
@@ -105,6 +110,8 @@ impl ScriptedServer {
             seen: Mutex::default(),
             index: Mutex::default(),
             connections: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            at_work: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let ours = Arc::clone(&shared);
@@ -309,6 +316,19 @@ fn perform(stream: &mut TcpStream, act: &Act, body: &[u8], shared: &Shared) -> s
             stream.write_all(head.as_bytes())?;
             stream.write_all(&text.as_bytes()[..text.len().min(*bytes)])?;
             return Ok(false);
+        }
+        Act::Queue(length, takes) => {
+            let answer = if shared.queued.fetch_add(1, Ordering::SeqCst) > *length {
+                let busy = r#"{"type":"rejected_execution_exception","reason":"queue"}"#;
+                let item = format!(r#"{{"create":{{"status":429,"error":{busy}}}}}"#);
+                bulk_answer(&vec![item; pairs(body).len()])
+            } else {
+                let _alone = shared.at_work.lock().unwrap();
+                std::thread::sleep(*takes);
+                indexed()
+            };
+            shared.queued.fetch_sub(1, Ordering::SeqCst);
+            respond(stream, 200, "", answer.as_bytes())?;
         }
         Act::Close => return Ok(false),
         Act::Hang(time) => {

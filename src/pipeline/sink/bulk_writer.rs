@@ -18,7 +18,7 @@ use super::answer::{self, Item, Items, Reading};
 use super::batch::{Batch, Selection};
 use super::breaker::Permit;
 use super::destination::{Destination, Notice, count};
-use super::retry::{self, Attempt, Backoff, Came, Decision, Fate};
+use super::retry::{self, Again, Attempt, Backoff, Came, Decision, Fate};
 use crate::error::Error;
 use crate::opensearch::{BulkHow, Client, Fault, Refusal, Scratch};
 use crate::pipeline::report::{DeadLetter, Outcomes, Receipt};
@@ -64,6 +64,8 @@ struct Job {
     bad_requests: u32,
     /// How often they failed after their neighbours got through.
     strikes: u32,
+    /// The run's count of requests with documents that got through, when these were tried last.
+    through_before: u64,
 }
 
 /// The outcomes of one batch, as they come.
@@ -187,6 +189,7 @@ impl<'d> BulkWriter<'d> {
                 count(&to.stats.accepted, 1);
                 self.learn_from(&job);
                 if came == Came::Read(Reading::AllCreated) {
+                    count(&to.stats.through, 1);
                     results.all_indexed(batch, &job.documents);
                     to.pace.went_well(body_bytes, &turn);
                     if probes {
@@ -392,11 +395,14 @@ impl<'d> BulkWriter<'d> {
         let is_busy = |client: &Client| format!("{} is busy (HTTP 429)", client.address(host));
         count(&to.stats.failed, u64::from(!left.unsure.is_empty() || !left.suspects_unsure.is_empty()));
         let progress = !left.through.is_empty();
+        // What got through of these is said by `progress`; the count is about others.
+        let through_before = count(&to.stats.through, u64::from(progress)) + u64::from(progress);
         let rest = |documents: Selection| {
             let mut rest = job.with(documents);
             rest.blocked = false;
             if progress {
                 rest.backoff = Backoff::new(Instant::now());
+                rest.through_before = through_before;
             }
             rest
         };
@@ -438,7 +444,10 @@ impl<'d> BulkWriter<'d> {
         last: impl FnOnce(&Client) -> String,
     ) -> Next {
         let now = Instant::now();
-        match job.backoff.next(&self.to.limits, now, asked, &mut self.random) {
+        let through = self.to.stats.through.load(Ordering::Relaxed);
+        let others_got_through = through > job.through_before;
+        job.through_before = through;
+        match job.backoff.next(&self.to.limits, Again { now, asked, others_got_through }, &mut self.random) {
             Some(wait) => {
                 jobs.push(job);
                 Next::Wait(wait)
@@ -622,6 +631,7 @@ impl Job {
             resets: 0,
             bad_requests: 0,
             strikes: 0,
+            through_before: 0,
         }
     }
 

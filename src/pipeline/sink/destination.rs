@@ -127,6 +127,8 @@ pub(super) struct Counters {
     pub(super) documents_resent: AtomicU64,
     pub(super) bytes_sent: AtomicU64,
     pub(super) accepted: AtomicU64,
+    /// Requests of which documents got through.
+    pub(super) through: AtomicU64,
     pub(super) uncertain: AtomicU64,
     pub(super) busy: AtomicU64,
     pub(super) blocked: AtomicU64,

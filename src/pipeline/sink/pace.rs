@@ -53,8 +53,8 @@ struct State {
     in_flight: usize,
     /// How many may be; from 1 to `writers_max`. The fraction counts up to the next one.
     writers: f64,
-    /// Whether the cluster never said that it is busy: then the number doubles instead of creeping.
-    untroubled: bool,
+    /// How many were too many the last time; none while the cluster never said that it is busy.
+    too_many: Option<f64>,
     decreased_at: Option<Instant>,
     /// A running mean of how long a request takes.
     request_seconds: f64,
@@ -84,7 +84,7 @@ impl Pace {
             state: Mutex::new(State {
                 in_flight: 0,
                 writers: writers as f64,
-                untroubled: true,
+                too_many: None,
                 decreased_at: None,
                 request_seconds: 0.0,
                 body_bytes: options.body_bytes_max,
@@ -173,7 +173,17 @@ impl Pace {
             if state.request_seconds == 0.0 { seconds } else { 0.8 * state.request_seconds + 0.2 * seconds };
         // More only if all that are allowed are in use: else the number would grow without ever being tried.
         if !self.options.writers_fixed && state.in_flight >= state.writers as usize {
-            let step = if state.untroubled { 1.0 } else { 0.25 };
+            // Quickly at first, then slowly, and where it was too many before, as if on tiptoe.
+            let step = match state.too_many {
+                None => 1.0,
+                Some(too_many) if state.writers + 1.0 < too_many => 0.25,
+                Some(too_many) if state.writers < too_many + 1.0 => 0.05,
+                Some(_) => {
+                    // It no longer is.
+                    state.too_many = None;
+                    1.0
+                }
+            };
             state.writers = (state.writers + step / state.writers).min(self.options.writers_max as f64);
         }
     }
@@ -185,7 +195,7 @@ impl Pace {
         if self.options.writers_fixed || state.decreased_at.is_some_and(|at| at.elapsed() < pause) {
             return;
         }
-        state.untroubled = false;
+        state.too_many = Some(state.writers.floor());
         state.decreased_at = Some(Instant::now());
         state.writers = (state.writers * DECREASE).max(1.0);
     }

@@ -355,32 +355,42 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 /// The tries of one selection of documents since one of them last got through.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
+    /// All tries.
     tries: u32,
+    /// Tries in a row during which nobody else got through either.
+    in_vain: u32,
     since: Instant,
+}
+
+/// What is known when a request has to be sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Again {
+    /// Now.
+    pub now: Instant,
+    /// How long somebody asked us to wait.
+    pub asked: Option<Duration>,
+    /// Whether other documents of the run got through since these were tried last. Then the cluster works, and these
+    /// were in each other's way: they need not wait long, for the pace has made room already.
+    pub others_got_through: bool,
 }
 
 impl Backoff {
     /// Before the first try.
     pub fn new(now: Instant) -> Backoff {
-        Backoff { tries: 0, since: now }
+        Backoff { tries: 0, in_vain: 0, since: now }
     }
 
     /// How long to wait before the next try; `None` when the limits are used up. Full jitter: writers that failed
     /// together do not come back together (Marc Brooker, "Exponential Backoff And Jitter", AWS 2015).
-    pub fn next(
-        &mut self,
-        limits: &Limits,
-        now: Instant,
-        asked: Option<Duration>,
-        random: &mut fastrand::Rng,
-    ) -> Option<Duration> {
+    pub fn next(&mut self, limits: &Limits, again: Again, random: &mut fastrand::Rng) -> Option<Duration> {
         self.tries += 1;
-        if self.tries >= limits.tries_max || now.duration_since(self.since) >= limits.give_up_after {
+        self.in_vain = if again.others_got_through { 1 } else { self.in_vain + 1 };
+        if self.in_vain >= limits.tries_max || again.now.duration_since(self.since) >= limits.give_up_after {
             return None;
         }
-        let ceiling = limits.wait_first.saturating_mul(1 << (self.tries - 1).min(20)).min(limits.wait_max);
+        let ceiling = limits.wait_first.saturating_mul(1 << (self.in_vain - 1).min(20)).min(limits.wait_max);
         let jittered = ceiling.mul_f64(random.f64());
-        Some(match asked {
+        Some(match again.asked {
             // Not all at the same moment, either.
             Some(asked) => asked.min(RETRY_AFTER_MAX) + jittered.min(limits.wait_first),
             None => jittered,
@@ -719,24 +729,30 @@ mod tests {
 
     #[test]
     fn waits_grow_with_full_jitter_and_end() {
+        let again = |others_got_through, asked| Again { now: Instant::now(), asked, others_got_through };
         let (limits, mut random) = (Limits { tries_max: 6, ..Limits::default() }, fastrand::Rng::with_seed(1));
         let mut longest = [Duration::ZERO; 5];
         for _round in 0..500 {
             let mut backoff = Backoff::new(Instant::now());
             for longest in &mut longest {
-                let wait = backoff.next(&limits, Instant::now(), None, &mut random).expect("within the limits");
+                let wait = backoff.next(&limits, again(false, None), &mut random).expect("within the limits");
                 *longest = wait.max(*longest);
             }
-            assert_eq!(backoff.next(&limits, Instant::now(), None, &mut random), None, "the sixth try was the last");
+            assert_eq!(backoff.next(&limits, again(false, None), &mut random), None, "the sixth try was the last");
         }
         for (n, longest) in longest.iter().enumerate() {
             let ceiling = limits.wait_first * (1 << n);
             assert!(*longest <= ceiling && *longest > ceiling / 2, "{n}: {longest:?}");
         }
         let mut backoff = Backoff::new(Instant::now());
-        let asked = backoff.next(&limits, Instant::now(), Some(Duration::from_secs(7)), &mut random);
+        let asked = backoff.next(&limits, again(false, Some(Duration::from_secs(7))), &mut random);
         assert!(asked.is_some_and(|wait| wait >= Duration::from_secs(7)));
-        let late = Instant::now() + limits.give_up_after;
-        assert_eq!(backoff.next(&limits, late, None, &mut random), None, "time is a limit too");
+        // While others get through, tries are many and waits short; but time is a limit too.
+        for _try in 0..100 {
+            let wait = backoff.next(&limits, again(true, None), &mut random);
+            assert!(wait.is_some_and(|wait| wait <= limits.wait_first));
+        }
+        let late = Again { now: Instant::now() + limits.give_up_after, ..again(true, None) };
+        assert_eq!(backoff.next(&limits, late, &mut random), None);
     }
 }
