@@ -1,7 +1,7 @@
 //! [`Record`]: a load's side of the ledger. Which run it is, which sources are new to it, and the files beside it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli;
@@ -40,7 +40,10 @@ impl Record {
             rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
             ..Keep::default()
         };
-        let named = |path: &Option<std::path::PathBuf>| path.clone();
+        // Remembered beyond this process's own folder.
+        let named = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        };
         let (malformed, dead_letters) = (named(&config.report.malformed), named(&config.writing.dead_letters));
         let LedgerConfig::On { path, resume, again } = &config.ledger else {
             keep.malformed = malformed.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
@@ -65,6 +68,8 @@ impl Record {
         let dead_letters = open(&run, "dead-letters", dead_letters.as_deref(), kept_letters)?;
         run.keep_malformed(malformed.clone());
         run.keep_dead_letters(dead_letters.clone());
+        // However soon it is killed, it can be cut back to here.
+        run.store_kept()?;
         (keep.malformed, keep.dead_letters) = (Some(malformed), Some(dead_letters));
         let client = Arc::clone(client);
         let index_exists = Box::new(move |index: &str| index_exists(&client, index));
@@ -92,7 +97,8 @@ fn number(which: &Resume) -> Result<Option<i64>> {
 }
 
 /// The file that keeps lines of a run: the one that the user names, or one beside the ledger. A run that goes on cuts it
-/// back to what belongs to its watermarks.
+/// back to what belongs to its watermarks. One that begins goes on behind what earlier runs have left in a named file:
+/// it does not read again what they have settled.
 fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Result<LinesFile> {
     let beside = run.path_beside(what);
     let (path, bytes_max) = match named {
@@ -101,6 +107,7 @@ fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Re
     };
     match before {
         Some(kept) if kept.path == path => LinesFile::open_cut_back(path, bytes_max, kept.bytes),
+        Some(_) | None if named.is_some() => LinesFile::open_behind(path, bytes_max),
         Some(_) | None => LinesFile::create(path, bytes_max),
     }
 }

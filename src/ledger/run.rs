@@ -124,6 +124,16 @@ impl Run {
         self.dead_letters = Some(file);
     }
 
+    /// Stores which files these are and how long they are now.
+    ///
+    /// # Errors
+    /// As [`Run::progress`].
+    pub fn store_kept(&mut self) -> Result<()> {
+        let malformed_bytes = self.malformed.as_ref().map_or(Ok(0), LinesFile::sync)?;
+        let dead_letters_bytes = self.dead_letters.as_ref().map_or(Ok(0), LinesFile::sync)?;
+        self.store.write(Safe::OnDisk, |transaction| self.update_run(transaction, malformed_bytes, dead_letters_bytes))
+    }
+
     /// A test aid: kills this process at the n-th passing (from 1) of a point.
     pub fn kill_at(&mut self, point: KillPoint, nth: u64) {
         self.kill_at = Some((point, nth));

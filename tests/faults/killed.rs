@@ -69,6 +69,33 @@ fn standard_input_given_again() {
     killed_ten_times(Shape::Stdin);
 }
 
+/// Killed, and then not resumed: the same load again, as from cron. It reads only what the ledger does not have; the
+/// dead letters of what it has are still there.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn and_loaded_again_without_resume() {
+    let _turn = turn::take();
+    let mut random = seed::random("killed-again");
+    let node = Node::shared("killed-again");
+    let undisturbed = log().undisturbed(Shape::Plain, &node);
+    put_template(&node, "log", "ip");
+    let folder = Folder::new();
+    let proxy = FaultProxy::before(&node.url);
+    let typed = log().typed(Shape::Plain, &folder, &proxy.url(), &node.name("log"));
+    let typed = typed.with("--bulk-bytes 1MiB --writers 2");
+    killed_at(Point::Answered, random.u64(40..80), &typed, &proxy);
+    proxy.pass();
+    let told = report(&typed.run(), 3);
+    println!("killed-again: {}", brief(&told));
+    assert!(told.count("lines_read") < LINES, "it goes on: {}", told.0);
+    // A letter from beyond the watermark may be there twice; none is missing.
+    let mut letters = typed.letters();
+    let mut seen = std::collections::HashSet::new();
+    letters.retain(|letter| seen.insert(letter["_id"].to_string()));
+    assert_eq!(letters.len() as u64, log().hostnames);
+    Census::of(&node, &node.name("log")).assert_equals_with(&letters, &undisturbed);
+}
+
 fn killed_ten_times(shape: Shape) {
     let _turn = turn::take();
     let test = format!("killed-{}", format!("{shape:?}").to_lowercase());
