@@ -58,8 +58,25 @@ fn template(wildcard: &str) -> Value {
     schema::template(schema::Template { patterns: &patterns, shards: None, replicas: None, priority: PRIORITY })
 }
 
-/// `apache-access-log-*` has the template `loghaul-apache-access-log`.
+/// `apache-access-log-*` has the template `loghaul-apache-access-log`. Other wildcards have other names: a star, which a
+/// name may not have, becomes `+` in any other place.
 fn template_name(wildcard: &str) -> String {
-    let kept: String = wildcard.chars().filter(|&c| c != '*').collect();
-    format!("loghaul-{}", kept.trim_matches(['-', '_', '.']))
+    format!("loghaul-{}", wildcard.strip_suffix("-*").unwrap_or(wildcard).replace('*', "+"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wildcard_has_a_template_of_its_own() {
+        for (wildcard, name) in [
+            ("apache-access-log-*", "loghaul-apache-access-log"),
+            ("web*", "loghaul-web+"),
+            ("web", "loghaul-web"),
+            ("a-*-b", "loghaul-a-+-b"),
+        ] {
+            assert_eq!(template_name(wildcard), name);
+        }
+    }
 }

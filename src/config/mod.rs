@@ -92,7 +92,7 @@ pub struct SourcesConfig {
     pub newer_than: Option<Timestamp>,
     /// Take a half last line even where more of it may come.
     pub take_last_line: bool,
-    /// Longer lines are malformed. In bytes, line end not counted.
+    /// Longer lines are malformed. In bytes, the newline not counted (a carriage return before it is).
     pub line_bytes_max: u64,
     /// In place of the one source's path. Then there is one source, and it is no directory.
     pub source_name: Option<String>,

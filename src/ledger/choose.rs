@@ -23,7 +23,7 @@ use super::store::{Safe, Store, Trouble};
 use crate::error::Result;
 use crate::pipeline::decode::Encoding;
 use crate::pipeline::report::coverage::Mark;
-use crate::pipeline::source::{Place, Source, Start};
+use crate::pipeline::source::{Place, Source, Start, unpacked};
 use crate::pipeline::stop::Stop;
 
 /// Tells whether an index is there: its name, as documents were addressed to it.
@@ -168,7 +168,8 @@ impl Chooser {
         let stat = look.stat;
         let mut own = self.rows("identity = ? AND first_line = ?", naming, (own_identity, first_line as i64))?;
         let others = self.rows("first_line = ? AND files.id <= ?", naming, (first_line as i64, self.rows_before))?;
-        let is_own = |row: &FileRecord| row.path == path || row.stat.same_file(&stat);
+        // `access.log.1` and `access.log.1.gz`, while logrotate has both, are one log under one name.
+        let is_own = |row: &FileRecord| unpacked(&row.path) == unpacked(path) || row.stat.same_file(&stat);
         let (same_file, mut others): (Vec<_>, Vec<_>) =
             others.into_iter().filter(|row| row.identity != own_identity).partition(is_own);
         own.extend(same_file);

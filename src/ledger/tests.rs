@@ -437,6 +437,11 @@ fn equal_first_lines_and_copies_are_sources_of_their_own() {
     let before = night.documents();
     assert_eq!(night.load().status("kept.log.gz"), "skipped: run 5 has loaded it, and it has not changed since");
     assert_eq!(night.documents(), before);
+    // Also when the log had another name when it was loaded, and is packed under its new one.
+    night.rename("kept.log", "kept.log.1");
+    fs::rename(night.path("kept.log.gz"), night.path("kept.log.1.gz")).unwrap();
+    assert_eq!(night.load().indexed, 0);
+    assert_eq!(night.documents(), before);
     // Also when both are new.
     packed.write("kept.log", lines(6, 0..40));
     packed.load();

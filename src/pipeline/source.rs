@@ -5,6 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,16 +81,20 @@ impl Source {
             (Some(name), _) => name.clone(),
             (None, Place::Stdin) => "-".to_owned(),
             (None, Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _)) => {
-                use std::os::unix::ffi::OsStrExt;
                 let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let bytes = path.as_os_str().as_bytes();
-                let suffix = [".gz", ".gzip", ".zst", ".zstd"].iter().find(|suffix| bytes.ends_with(suffix.as_bytes()));
-                let name = &bytes[..bytes.len() - suffix.map_or(0, |suffix| suffix.len())];
+                let name = unpacked(&path);
                 // A path need not be UTF-8; two that differ must not become the same name.
                 String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.escape_ascii().to_string())
             }
         }
     }
+}
+
+/// A path without the suffix of a packed file: what the file was called before it was packed.
+pub fn unpacked(path: &Path) -> &[u8] {
+    let bytes = path.as_os_str().as_bytes();
+    let suffix = [".gz", ".gzip", ".zst", ".zstd"].iter().find(|suffix| bytes.ends_with(suffix.as_bytes()));
+    &bytes[..bytes.len() - suffix.map_or(0, |suffix| suffix.len())]
 }
 
 /// A source that is being read: what all its chunks share.

@@ -36,7 +36,7 @@ impl fmt::Display for Kind {
             Kind::AccessLog(format) => write!(f, "an access log in the format {format}"),
             Kind::ApacheErrorLog => f.write_str("an Apache error log"),
             Kind::Json => f.write_str("JSON"),
-            Kind::Compressed => f.write_str("compressed data"),
+            Kind::Compressed => f.write_str("compressed data, of which only gzip and zstd are unpacked"),
             Kind::Binary => f.write_str("binary data"),
             Kind::Empty => f.write_str("an empty file"),
             Kind::Unknown => f.write_str("text that is no access log"),
@@ -63,7 +63,10 @@ pub fn guess(lines: &[u8]) -> Option<Format> {
 pub fn looks_like(bytes: &[u8]) -> Kind {
     let mut lines = first_lines(bytes).peekable();
     let Some(first) = lines.peek() else { return Kind::Empty };
-    if bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd") {
+    // gzip, zstd (here only inside another), xz, bzip2, lz4, zip, compress
+    let packed: [&[u8]; 7] =
+        [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh", b"\x04\x22\x4d\x18", b"PK\x03\x04", b"\x1f\x9d"];
+    if packed.iter().any(|magic| bytes.starts_with(magic)) {
         return Kind::Compressed;
     }
     if let Some(format) = guess(bytes) {
@@ -201,6 +204,8 @@ mod tests {
             (b"{\"a\": 1}\n{\"a\": 2}\n", Kind::Json),
             (b"{\n  \"a\": 1\n}\n", Kind::Json),
             (b"\x1f\x8b\x08\0", Kind::Compressed),
+            (b"\xfd7zXZ\0\0\x04", Kind::Compressed),
+            (b"BZh91AY&SY", Kind::Compressed),
             (b"\x7fELF\x02\x01\x01\0\0\0\0\0", Kind::Binary),
             (b"Dear Sir,\n", Kind::Unknown),
         ];

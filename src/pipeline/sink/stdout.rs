@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 
 use crossbeam_channel::{Receiver, Sender};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, io_reason};
 use crate::pipeline::parcel::Parcel;
@@ -17,14 +18,14 @@ use crate::pipeline::serialize::Block;
 use crate::pipeline::stop::{Reason, Stop};
 
 /// Writes every parcel's documents, in order. A reader that has gone is a clean end of the run.
-pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, mut output: &File) {
+pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, output: &File) {
     let mut waiting: BTreeMap<u64, Parcel> = BTreeMap::new();
     let mut next = 0;
     for parcel in parcels {
         waiting.insert(parcel.sequence, parcel);
         while let Some(mut parcel) = waiting.remove(&next) {
             next += 1;
-            if let Err(error) = output.write_all(&parcel.block.bytes) {
+            if let Err(error) = write(output, &parcel.block.bytes, stop) {
                 stop.raise(match error.kind() {
                     ErrorKind::BrokenPipe => Reason::OutputClosed,
                     _ => Reason::Failed(
@@ -41,4 +42,22 @@ pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Bl
             }
         }
     }
+}
+
+/// Writes all of `bytes`. A pipe that somebody has set to never block is waited for; one that is full while the run is
+/// told to end is given up.
+fn write(mut output: &File, mut bytes: &[u8], stop: &Stop) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !stop.is_raised() => {
+                let mut fds = [PollFd::new(output, PollFlags::OUT), PollFd::from_borrowed_fd(stop.fd(), PollFlags::IN)];
+                let _ = poll(&mut fds, None); // interrupted or not: the next write tells
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
