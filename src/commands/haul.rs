@@ -158,8 +158,8 @@ impl Haul<'_> {
         let again = seen.again.load(Ordering::Relaxed);
         if again > 0 {
             let files = figures::counted(again, "file");
-            let same = if again == 1 { "is the same as another" } else { "are the same as others" };
-            report.note(format!("{files} {same} that came before (a link, or named twice), and loaded once"));
+            let are = if again == 1 { "is" } else { "are" };
+            report.note(format!("{files} turned up again, by a link or named twice, and {are} loaded once"));
         }
         for warning in seen.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             report.note(warning);
