@@ -447,6 +447,33 @@ fn a_state_that_does_not_pass_ends_the_run_resumable() {
 }
 
 #[test]
+fn a_writer_that_holds_blocked_and_other_documents_asks_whether_the_block_is_gone() {
+    let mixed = Act::Items(|action, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if action.contains("logs-1") => (403, r#"{"type":"cluster_block_exception","reason":"read-only"}"#),
+        _ if document == "{\"n\":7}" => (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#),
+        _ => (201, ""),
+    });
+    let server = ScriptedServer::new([mixed, Act::Index]);
+    let mut options = quick();
+    options.limits.give_up_after = Duration::from_secs(3);
+    let ran = run_with(client_options(&server.url()), options, vec![batch("a", 30)], &Stop::new());
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(30, 0, 0, 0)));
+}
+
+#[test]
+fn the_time_to_give_up_counts_from_the_first_failure() {
+    let server = ScriptedServer::new([Act::Index, Act::Index, Act::Answer(429, String::new()), Act::Index]);
+    let mut options = quick();
+    options.pace.documents_per_second_max = Some(20);
+    options.limits.give_up_after = Duration::from_secs(1);
+    options.limits.wait_first = Duration::from_millis(1);
+    let ran = run_with(client_options(&server.url()), options, vec![batch("a", 50)], &Stop::new());
+    // The third request goes out two seconds after the batch began.
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(50, 0, 0, 0)));
+}
+
+#[test]
 fn a_cluster_that_stays_busy_ends_the_run_and_rejects_nothing() {
     let server = ScriptedServer::new([Act::Items(|_, document, _| match document {
         "{\"n\":7}" => (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#),

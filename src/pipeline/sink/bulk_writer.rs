@@ -132,7 +132,7 @@ impl<'d> BulkWriter<'d> {
             jobs.push(Job::first(Selection::all(batch.documents())));
         }
         let mut goes_on = true;
-        while goes_on && let Some(job) = jobs.pop() {
+        while goes_on && let Some(job) = self.next_job(&mut jobs) {
             goes_on = match self.send(&batch, job, &mut jobs, &mut results) {
                 Next::GoOn => true,
                 Next::Wait(wait) => !self.to.stop.wait(wait),
@@ -141,6 +141,17 @@ impl<'d> BulkWriter<'d> {
         }
         let stopped = !goes_on || !self.judge(&batch, &mut results);
         results.deliver(batch, stopped)
+    }
+
+    /// The job on top. While the cluster refuses, one of those that were refused, wherever it lies: only such a job may
+    /// ask whether that has passed, and the others wait for its answer.
+    fn next_job(&self, jobs: &mut Vec<Job>) -> Option<Job> {
+        if self.to.breaker.is_open()
+            && let Some(place) = jobs.iter().rposition(|job| job.blocked)
+        {
+            return Some(jobs.remove(place));
+        }
+        jobs.pop()
     }
 
     /// Sends one job, notes what became of its documents, and puts what is left of it back onto `jobs`.
@@ -152,8 +163,14 @@ impl<'d> BulkWriter<'d> {
             return Next::End;
         }
         to.pace.wait_for_documents(count_of_documents, to.stop);
+        let pauses = to.breaker.is_open();
         let probes = match to.breaker.permit(job.blocked, to.stop) {
-            Permit::Send => false,
+            Permit::Send => {
+                if pauses {
+                    job.backoff.forget_time();
+                }
+                false
+            }
             Permit::Probe => true,
             Permit::Stopped => return Next::End,
             Permit::GivenUp { cause, refused_for, probes } => {
@@ -250,6 +267,8 @@ impl<'d> BulkWriter<'d> {
             Decision::Pause => {
                 to.blocked(&told(&came, to.client, host));
                 job.blocked = true;
+                // The breaker has a clock of its own.
+                job.backoff.forget_time();
                 jobs.push(job);
                 Next::GoOn
             }
@@ -401,7 +420,7 @@ impl<'d> BulkWriter<'d> {
             let mut rest = job.with(documents);
             rest.blocked = false;
             if progress {
-                rest.backoff = Backoff::new(Instant::now());
+                rest.backoff = Backoff::default();
                 rest.through_before = through_before;
             }
             rest
@@ -624,7 +643,7 @@ impl Job {
         Job {
             documents,
             sent: 0,
-            backoff: Backoff::new(Instant::now()),
+            backoff: Backoff::default(),
             unsure: false,
             blocked: false,
             plain: false,

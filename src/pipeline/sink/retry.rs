@@ -353,13 +353,14 @@ impl Limits {
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
 /// The tries of one selection of documents since one of them last got through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
     /// All tries.
     tries: u32,
     /// Tries in a row during which nobody else got through either.
     in_vain: u32,
-    since: Instant,
+    /// The first failure. Not the first try: before that one, others may have had to go first.
+    since: Option<Instant>,
 }
 
 /// What is known when a request has to be sent again.
@@ -375,17 +376,13 @@ pub struct Again {
 }
 
 impl Backoff {
-    /// Before the first try.
-    pub fn new(now: Instant) -> Backoff {
-        Backoff { tries: 0, in_vain: 0, since: now }
-    }
-
     /// How long to wait before the next try; `None` when the limits are used up. Full jitter: writers that failed
     /// together do not come back together (Marc Brooker, "Exponential Backoff And Jitter", AWS 2015).
     pub fn next(&mut self, limits: &Limits, again: Again, random: &mut fastrand::Rng) -> Option<Duration> {
         self.tries += 1;
         self.in_vain = if again.others_got_through { 1 } else { self.in_vain + 1 };
-        if self.in_vain >= limits.tries_max || again.now.duration_since(self.since) >= limits.give_up_after {
+        let failed_for = again.now.duration_since(*self.since.get_or_insert(again.now));
+        if self.in_vain >= limits.tries_max || failed_for >= limits.give_up_after {
             return None;
         }
         let ceiling = limits.wait_first.saturating_mul(1 << (self.in_vain - 1).min(20)).min(limits.wait_max);
@@ -397,9 +394,14 @@ impl Backoff {
         })
     }
 
-    /// How often it was tried, and for how long.
+    /// Time in which nothing was tried does not count: the run paused.
+    pub fn forget_time(&mut self) {
+        self.since = None;
+    }
+
+    /// How often it was tried, and how long ago that first failed.
     pub fn story(&self, now: Instant) -> (u32, Duration) {
-        (self.tries, now.duration_since(self.since))
+        (self.tries, self.since.map_or(Duration::ZERO, |since| now.duration_since(since)))
     }
 }
 
@@ -733,7 +735,7 @@ mod tests {
         let (limits, mut random) = (Limits { tries_max: 6, ..Limits::default() }, fastrand::Rng::with_seed(1));
         let mut longest = [Duration::ZERO; 5];
         for _round in 0..500 {
-            let mut backoff = Backoff::new(Instant::now());
+            let mut backoff = Backoff::default();
             for longest in &mut longest {
                 let wait = backoff.next(&limits, again(false, None), &mut random).expect("within the limits");
                 *longest = wait.max(*longest);
@@ -744,7 +746,7 @@ mod tests {
             let ceiling = limits.wait_first * (1 << n);
             assert!(*longest <= ceiling && *longest > ceiling / 2, "{n}: {longest:?}");
         }
-        let mut backoff = Backoff::new(Instant::now());
+        let mut backoff = Backoff::default();
         let asked = backoff.next(&limits, again(false, Some(Duration::from_secs(7))), &mut random);
         assert!(asked.is_some_and(|wait| wait >= Duration::from_secs(7)));
         // While others get through, tries are many and waits short; but time is a limit too.
@@ -754,5 +756,13 @@ mod tests {
         }
         let late = Again { now: Instant::now() + limits.give_up_after, ..again(true, None) };
         assert_eq!(backoff.next(&limits, late, &mut random), None);
+        // Time counts from the first failure, and a pause is not counted.
+        let mut backoff = Backoff::default();
+        assert!(backoff.next(&limits, late, &mut random).is_some());
+        let later = Again { now: late.now + limits.give_up_after, ..late };
+        backoff.forget_time();
+        assert!(backoff.next(&limits, later, &mut random).is_some());
+        let latest = Again { now: later.now + limits.give_up_after, ..late };
+        assert_eq!(backoff.next(&limits, latest, &mut random), None);
     }
 }
