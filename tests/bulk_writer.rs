@@ -65,6 +65,7 @@ fn quick() -> Options {
     options.limits.wait_first = Duration::from_millis(5);
     options.limits.wait_max = Duration::from_millis(20);
     options.limits.tries_max = 12;
+    options.limits.strikes_apart = Duration::from_millis(50);
     options
 }
 
@@ -242,6 +243,69 @@ fn a_document_that_always_fails_is_rejected_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn several_documents_that_always_fail_are_rejected_together() {
+    fn poison(_: &str, document: &str, known: bool) -> (u16, &'static str) {
+        match () {
+            _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+            _ if ["{\"n\":3}", "{\"n\":7}", "{\"n\":24}"].contains(&document) => {
+                (500, r#"{"type":"npe","reason":"oops"}"#)
+            }
+            _ => (201, ""),
+        }
+    }
+    for documents in [30, 900] {
+        let server = ScriptedServer::new([Act::Items(poison)]);
+        let ran = run(&server, batch("a", documents));
+        assert_eq!((ran.error, ran.outcomes), (None, outcomes(documents as u64 - 3, 0, 3, 0)));
+    }
+}
+
+#[test]
+fn an_outage_rejects_no_suspect() {
+    // One document is suspected; then all fail, longer than a suspect has tries.
+    let suspect = Act::Items(|_, document, _| match document {
+        "{\"n\":7}" => (500, r#"{"type":"npe","reason":"oops"}"#),
+        _ => (201, ""),
+    });
+    let down = Act::Items(|_, _, _| (500, r#"{"type":"npe","reason":"oops"}"#));
+    let server = ScriptedServer::new([suspect, down]);
+    let client = Client::new(client_options(&server.url())).expect("a client");
+    let stop = Stop::new();
+    let mut options = quick();
+    options.limits.tries_max = 1000;
+    let destination = Destination::new(&client, &options, &stop, |_| {});
+    let (mut one, mut other) = (destination.writer(), destination.writer());
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || one.deliver(batch("a", 30)));
+        while server.seen().len() < 2 {
+            stop.wait(Duration::from_millis(1));
+        }
+        let second = scope.spawn(move || other.deliver(batch("b", 30)));
+        stop.wait(Duration::from_millis(800));
+        server.script([Act::Index]);
+        for delivery in [first, second].map(|writer| writer.join().expect("no panic")) {
+            let rejected: u64 = delivery.receipts.iter().map(|receipt| receipt.outcomes.rejected).sum();
+            assert_eq!((delivery.stopped, rejected), (false, 0));
+        }
+    });
+    assert_eq!(server.ids().len(), 60);
+}
+
+#[test]
+fn an_unlisted_refusal_of_a_third_is_a_state() {
+    let a_third = Act::Items(|_, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if ["0}", "3}", "6}"].iter().any(|end| document.ends_with(end)) => {
+            (400, r#"{"type":"illegal_state_thing","reason":"?"}"#)
+        }
+        _ => (201, ""),
+    });
+    let server = ScriptedServer::new([a_third.clone(), a_third, Act::Index]);
+    let ran = run(&server, batch("a", 900));
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(900, 0, 0, 0)));
+}
+
+#[test]
 fn what_is_in_no_list_is_told_by_the_neighbours() {
     // One of many: the document.
     let server = ScriptedServer::new([Act::Items(|_, document, known| match () {
@@ -253,7 +317,7 @@ fn what_is_in_no_list_is_told_by_the_neighbours() {
     assert_eq!((ran.outcomes, ran.stats.pauses), (outcomes(29, 0, 1, 0), 0));
     assert_eq!(
         (ran.dead_letters[0].attempts, ran.dead_letters[0].error_type.as_str()),
-        (3, "never_heard_of_exception")
+        (7, "never_heard_of_exception")
     );
     // All of an index: a state.
     let script = [

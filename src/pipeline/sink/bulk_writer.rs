@@ -79,6 +79,9 @@ struct Results {
     culprits: Vec<(u32, Refusal, u32)>,
 }
 
+/// How many documents of a small body may be suspected at once. In a large one it is one of a hundred.
+const SUSPECTS_OF_SMALL_BODIES_MAX: u32 = 5;
+
 /// What an answer left of a job.
 #[derive(Default)]
 struct Left {
@@ -207,6 +210,7 @@ impl<'d> BulkWriter<'d> {
                 self.learn_from(&job);
                 if came == Came::Read(Reading::AllCreated) {
                     count(&to.stats.through, 1);
+                    to.stats.vain.store(0, Ordering::Relaxed);
                     results.all_indexed(batch, &job.documents);
                     to.pace.went_well(body_bytes, &turn);
                     if probes {
@@ -231,6 +235,7 @@ impl<'d> BulkWriter<'d> {
                     count(&to.stats.busy, 1);
                     to.pace.was_busy();
                 }
+                count(&to.stats.vain, u64::from(!busy && job.strikes == 0));
                 job.unsure |= unsure;
                 let story = |client: &Client| told(&came, client, host);
                 self.again(job, after, batch, jobs, story)
@@ -437,14 +442,28 @@ impl<'d> BulkWriter<'d> {
                 _ => too_large.halve(batch, jobs),
             }
         }
-        let strike = job.strikes + 1;
+        if progress {
+            to.stats.vain.store(0, Ordering::Relaxed);
+        } else if job.strikes == 0 && !left.unsure.is_empty() {
+            count(&to.stats.vain, 1);
+        }
+        // While requests fail in which nothing is suspected, and none gets through, it is the server.
+        let server_works = progress
+            || to.stats.through.load(Ordering::Relaxed) > job.through_before
+            || to.stats.vain.load(Ordering::Relaxed) == 0;
+        let strike = job.strikes + u32::from(server_works);
         let mut next = Next::GoOn;
         for (documents, strikes, unsure) in
             [(left.unsure, 0, true), (left.suspects_unsure, strike, true), (left.suspects, strike, job.unsure)]
         {
             if !documents.is_empty() {
                 let job = Job { unsure, strikes, ..rest(documents) };
-                next = next.and(self.again(job, None, batch, jobs, said));
+                let mut again = self.again(job, None, batch, jobs, said);
+                // A suspect gets its tries over a while, so that a hiccup of the server is over by the last one.
+                if strikes > 0 && server_works && matches!(again, Next::Wait(_)) {
+                    again = Next::Wait(to.limits.strikes_apart());
+                }
+                next = next.and(again);
             }
         }
         if !left.busy.is_empty() {
@@ -614,12 +633,13 @@ impl Left {
         }
         let is_suspect = |n: u32| job.strikes > 0 || taken.contains(&batch.index_of(n));
         let documents = job.documents.documents();
-        // A server that fails at one in a hundred has a trouble of its own.
-        let few = self.unsure.documents() <= (documents / 100).max(1);
+        // A server that fails at more than one in a hundred has a trouble of its own; of small bodies, at more than a few.
+        let few_max = (documents / 100).max((documents / 5).clamp(1, SUSPECTS_OF_SMALL_BODIES_MAX));
+        let few = self.unsure.documents() <= few_max || job.strikes > 0;
         for n in std::mem::take(&mut self.unsure).iter() {
             if few && is_suspect(n) { self.suspects_unsure.push(n) } else { self.unsure.push(n) }
         }
-        let few = self.odd.documents() <= documents / 2 || job.strikes > 0;
+        let few = self.odd.documents() <= few_max || job.strikes > 0;
         let mut blocked: Vec<u32> = self.blocked.iter().collect();
         for n in std::mem::take(&mut self.odd).iter() {
             if few && is_suspect(n) { self.suspects.push(n) } else { blocked.push(n) }

@@ -129,6 +129,8 @@ pub(super) struct Counters {
     pub(super) accepted: AtomicU64,
     /// Requests of which documents got through.
     pub(super) through: AtomicU64,
+    /// Requests that failed, though none of their documents was suspected, since one got through.
+    pub(super) vain: AtomicU64,
     pub(super) uncertain: AtomicU64,
     pub(super) busy: AtomicU64,
     pub(super) blocked: AtomicU64,

@@ -324,6 +324,8 @@ pub struct Limits {
     pub strikes_max: u32,
     /// The same where the server blames the request, in words of no list.
     pub odd_strikes_max: u32,
+    /// How long after such a failure the document is sent again.
+    pub strikes_apart: Duration,
 }
 
 impl Default for Limits {
@@ -334,7 +336,8 @@ impl Default for Limits {
             tries_max: 50,
             give_up_after: Duration::from_secs(300),
             strikes_max: 6,
-            odd_strikes_max: 2,
+            odd_strikes_max: 6,
+            strikes_apart: Duration::from_secs(2),
         }
     }
 }
@@ -346,6 +349,11 @@ impl Limits {
         // Whoever asks for more patience should not run out of tries first.
         let tries = u32::try_from(give_up_after.as_secs() / 2).unwrap_or(u32::MAX);
         Limits { give_up_after, tries_max: default.tries_max.max(tries), ..default }
+    }
+
+    /// The time between two strikes; less where the run would give up before the last one.
+    pub fn strikes_apart(&self) -> Duration {
+        self.strikes_apart.min(self.give_up_after / (2 * self.strikes_max.max(self.odd_strikes_max).max(1)))
     }
 }
 
