@@ -163,6 +163,14 @@ fn lost_answers_double_nothing_and_are_confirmed() {
         ("applied, then 502", apply(Act::Answer(502, html()))),
         ("applied, then 504", apply(Act::Answer(504, html()))),
         ("applied, then a proxy's 503", apply(Act::Answer(503, html()))),
+        (
+            "applied, then a gateway's 503 in JSON",
+            apply(Act::Answer(503, r#"{"error":"upstream unavailable"}"#.to_owned())),
+        ),
+        (
+            "applied, then 503 in words like OpenSearch's",
+            apply(Act::Answer(503, r#"{"error":{"type":"x_exception"}}"#.to_owned())),
+        ),
         ("applied, then 408", apply(Act::Answer(408, String::new()))),
         ("applied, then 500", apply(Act::Answer(500, r#"{"error":{"type":"null_pointer_exception"}}"#.to_owned()))),
         ("applied, then closed", apply(Act::Close)),
@@ -661,6 +669,55 @@ fn an_interrupted_run_finishes_what_it_holds_once() {
     failed.raise(Reason::Failed(Error::failed("test")));
     let ran = run_with(client_options(&server.url()), quick(), vec![batch("c", 30)], &failed);
     assert_eq!((ran.outcomes.indexed, ran.stopped, server.seen().len()), (0, true, 2));
+}
+
+#[test]
+fn an_interrupted_run_keeps_to_its_documents_a_second() {
+    let server = ScriptedServer::new([Act::Index]);
+    let mut options = quick();
+    options.pace.documents_per_second_max = Some(5);
+    let stop = Stop::new();
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            stop.raise(Reason::Interrupted("test"));
+        });
+        run_with(client_options(&server.url()), options, vec![batch("a", 50)], &stop)
+    });
+    assert_eq!((ran.stopped, server.seen().len()), (true, 1));
+    assert!(ran.took < Duration::from_millis(900), "{:?}", ran.took);
+}
+
+#[test]
+fn busy_between_two_blocks_does_not_end_the_pause() {
+    let block = Act::Answer(403, r#"{"error":{"type":"cluster_block_exception","reason":"read-only"}}"#.to_owned());
+    let busy = Act::Answer(429, String::new());
+    let busy_items = Act::Items(|_, _, _| (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#));
+    for busy in [busy, busy_items] {
+        let ran = check_all_arrive("in turns", vec![block.clone(), busy.clone(), block.clone(), busy, Act::Index], 0);
+        assert_eq!(ran.stats.pauses, 1);
+        assert!(ran.took >= Duration::from_millis(3900), "one probe a second, took {:?}", ran.took);
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_after_something_was_written_ends_a_run_that_can_be_resumed() {
+    let server = ScriptedServer::new([Act::Items(|action, _, _| match action.contains("logs-1") {
+        true => (403, r#"{"type":"security_exception","reason":"no permissions for [indices:admin/create]"}"#),
+        false => (201, ""),
+    })]);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!(ran.error.map(|error| error.kind), Some(Kind::Stopped));
+}
+
+#[test]
+fn where_ids_are_made_of_the_content_a_duplicate_is_a_duplicate() {
+    let server = ScriptedServer::new([Act::Apply(Box::new(Act::Close)), Act::Index]);
+    let (client, stop) = (Client::new(client_options(&server.url())).expect("a client"), Stop::new());
+    let destination = Destination::new(&client, &quick(), &stop, |_| {}).confirming(false);
+    let delivery = destination.writer().deliver(batch("a", 3));
+    let duplicates: u64 = delivery.receipts.iter().map(|receipt| receipt.outcomes.duplicate).sum();
+    assert_eq!(duplicates, 3);
 }
 
 #[test]

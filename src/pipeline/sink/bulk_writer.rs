@@ -165,7 +165,9 @@ impl<'d> BulkWriter<'d> {
         if to.stop.is_raised() && (job.sent > 0 || to.stop.gives_up()) {
             return Next::End;
         }
-        to.pace.wait_for_documents(count_of_documents, to.stop);
+        if !to.pace.wait_for_documents(count_of_documents, to.stop) {
+            return Next::End;
+        }
         let pauses = to.breaker.is_open();
         let probes = match to.breaker.permit(job.blocked, to.stop) {
             Permit::Send => {
@@ -200,7 +202,7 @@ impl<'d> BulkWriter<'d> {
             reached_before: to.client.reached(),
         };
         let decision = retry::decide(&came, &attempt);
-        if probes && !matches!(decision, Decision::Items | Decision::Pause | Decision::Again { busy: false, .. }) {
+        if probes && !matches!(decision, Decision::Items | Decision::Pause | Decision::Again { .. }) {
             // Whatever it wants now, it is not what it refused us for.
             to.passed();
         }
@@ -219,7 +221,8 @@ impl<'d> BulkWriter<'d> {
                     return Next::GoOn;
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
-                if probes && left.blocked.is_empty() {
+                // Busy is no answer to whether it still refuses.
+                if probes && left.blocked.is_empty() && !(left.through.is_empty() && !left.busy.is_empty()) {
                     to.passed();
                 }
                 if left.busy.is_empty() {
@@ -272,6 +275,9 @@ impl<'d> BulkWriter<'d> {
             Decision::Pause => {
                 to.blocked(&told(&came, to.client, host));
                 job.blocked = true;
+                // Whoever said so may stand before what wrote them. Without ids they would be called doubtful, and are
+                // not: the words are the cluster's.
+                job.unsure |= to.with_ids && matches!(&came, Came::Refused(refusal, _) if refusal.status == 503);
                 // The breaker has a clock of its own.
                 job.backoff.forget_time();
                 jobs.push(job);
@@ -365,7 +371,7 @@ impl<'d> BulkWriter<'d> {
             match fate {
                 Fate::Indexed => results.of(batch, n).indexed += 1,
                 // Ours is the only hand that writes this id: what we may have written, we have.
-                Fate::Duplicate if job.unsure => {
+                Fate::Duplicate if job.unsure && to.confirms => {
                     let outcomes = results.of(batch, n);
                     outcomes.indexed += 1;
                     outcomes.confirmed += 1;
@@ -411,7 +417,9 @@ impl<'d> BulkWriter<'d> {
     fn after_items<T>(&mut self, batch: &Batch<T>, job: Job, left: Left, jobs: &mut Vec<Job>, host: usize) -> Next {
         let to = self.to;
         if let Some(error) = left.hopeless {
-            to.fail(error);
+            // This answer itself is counted as accepted already.
+            let written_before = to.stats.accepted.load(Ordering::Relaxed) > 1;
+            to.fail(stopped_if(written_before || !left.through.is_empty(), error));
             return Next::End;
         }
         let words = left.cause.unwrap_or_default();
@@ -467,7 +475,8 @@ impl<'d> BulkWriter<'d> {
             }
         }
         if !left.busy.is_empty() {
-            next = next.and(self.again(rest(left.busy), None, batch, jobs, is_busy));
+            let busy = Job { blocked: job.blocked && !progress, ..rest(left.busy) };
+            next = next.and(self.again(busy, None, batch, jobs, is_busy));
         }
         next
     }
@@ -552,8 +561,7 @@ fn hopeless(to: &Destination<'_>, item: &Item<'_>, index: &str) -> Error {
         ),
         _ => (format!("documents cannot be written to index {index:?}: {reason}"), OTHER_INDEX),
     };
-    // This answer itself is counted already.
-    stopped_if(to.stats.accepted.load(Ordering::Relaxed) > 1, Error::failed(what).hint(hint))
+    Error::failed(what).hint(hint)
 }
 
 /// What to do where an index cannot ever be.

@@ -220,8 +220,11 @@ fn decide_refusal(refusal: &Refusal, after: Option<Duration>, attempt: &Attempt)
         (429, "circuit_breaking_exception" | "cluster_block_exception") => Decision::Pause,
         // A queue that is full, indexing pressure, or a proxy that throttles.
         (429, _) => Decision::Again { unsure: false, busy: true, after },
-        // Not recovered, no manager, security not initialized: the cluster's own words, nothing was written.
-        (503, _) if refusal.is_opensearch || refusal.reason.starts_with("OpenSearch Security") => Decision::Pause,
+        // Not recovered, no manager, security not initialized: the cluster's own words. Others say 503 in JSON too, but
+        // do not have its types of errors.
+        (503, _) if error_type.ends_with("_exception") || refusal.reason.starts_with("OpenSearch Security") => {
+            Decision::Pause
+        }
         // A proxy's words: what is behind it may have written everything.
         (408 | 500 | 502 | 503 | 504, _) => Decision::Again { unsure: true, busy: false, after },
         // Elasticsearch passes zstd on as if it were text; some proxies know no encoding.
@@ -395,11 +398,13 @@ impl Backoff {
         }
         let ceiling = limits.wait_first.saturating_mul(1 << (self.in_vain - 1).min(20)).min(limits.wait_max);
         let jittered = ceiling.mul_f64(random.f64());
-        Some(match again.asked {
+        let wait = match again.asked {
             // Not all at the same moment, either.
             Some(asked) => asked.min(RETRY_AFTER_MAX) + jittered.min(limits.wait_first),
             None => jittered,
-        })
+        };
+        // Whatever somebody asks, one last try when the time is over.
+        Some(wait.min(limits.give_up_after - failed_for))
     }
 
     /// Time in which nothing was tried does not count: the run paused.
@@ -652,6 +657,8 @@ mod tests {
         check(500, &error("null_pointer_exception", ""), many(), again(true, false));
         check(502, "<html>", many(), again(true, false));
         check(503, "<html>", many(), again(true, false));
+        check(503, r#"{"error":"upstream unavailable"}"#, many(), again(true, false));
+        check(503, r#"{"error":{"code":7,"message":"upstream unavailable"}}"#, many(), again(true, false));
         check(504, "", many(), again(true, false));
         check(520, "", many(), again(true, false));
         // States.
@@ -764,6 +771,10 @@ mod tests {
         }
         let late = Again { now: Instant::now() + limits.give_up_after, ..again(true, None) };
         assert_eq!(backoff.next(&limits, late, &mut random), None);
+        let mut backoff = Backoff::default();
+        let impatient = Limits { give_up_after: Duration::from_secs(5), ..limits };
+        let asked = backoff.next(&impatient, again(false, Some(Duration::from_secs(60))), &mut random);
+        assert_eq!(asked, Some(Duration::from_secs(5)));
         // Time counts from the first failure, and a pause is not counted.
         let mut backoff = Backoff::default();
         assert!(backoff.next(&limits, late, &mut random).is_some());
