@@ -94,6 +94,10 @@ fn a_server_that_is_not_ready_is_asked_again_who_it_is() {
     let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
     let info = Client::new(patient).expect("a client").info().expect("an answer");
     assert_eq!((info.map(|info| info.cluster_uuid).as_deref(), server.seen().len()), (Some("u"), 4));
+    server.script([Act::Answer(503, String::new())]);
+    let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
+    let info = Client::new(patient).expect("a client").info_while(|| false).expect("an answer");
+    assert_eq!((info, server.seen().len()), (None, 5));
 }
 
 #[test]

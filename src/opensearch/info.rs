@@ -30,6 +30,14 @@ impl Client {
     /// # Errors
     /// Nobody there, 401, a redirect, or something that is no OpenSearch: a sentence.
     pub fn info(&self) -> Result<Option<Info>> {
+        self.info_while(|| true)
+    }
+
+    /// The same, but it does not ask again once `goes_on` says no.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn info_while(&self, goes_on: impl Fn() -> bool) -> Result<Option<Info>> {
         let started = Instant::now();
         loop {
             let reply = self.root().map_err(|failure| self.failed(&failure, DOING))?;
@@ -37,10 +45,13 @@ impl Client {
                 200 => reply.body["cluster_uuid"] != "_na_",
                 status => !matches!(status, 429 | 503),
             };
-            if is_ready || started.elapsed() >= self.info_patience {
+            let ask_at = Instant::now() + ASK_EVERY;
+            while !is_ready && goes_on() && started.elapsed() < self.info_patience && Instant::now() < ask_at {
+                std::thread::sleep(ASK_EVERY / 20);
+            }
+            if is_ready || !goes_on() || started.elapsed() >= self.info_patience {
                 return self.read_info(&reply);
             }
-            std::thread::sleep(ASK_EVERY.min(self.info_patience));
         }
     }
 

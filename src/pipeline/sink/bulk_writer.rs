@@ -222,7 +222,7 @@ impl<'d> BulkWriter<'d> {
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
                 // Busy is no answer to whether it still refuses.
-                if probes && left.blocked.is_empty() && !(left.through.is_empty() && !left.busy.is_empty()) {
+                if probes && left.blocked.is_empty() && (left.busy.is_empty() || !left.through.is_empty()) {
                     to.passed();
                 }
                 if left.busy.is_empty() {
