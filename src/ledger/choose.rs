@@ -68,6 +68,8 @@ enum Known {
     New { identity: [u8; 8], replaces: Option<i64> },
     /// This row, and how long it is by now.
     Row(Box<FileRecord>, Places),
+    /// The beginning of what this row tells of: somebody is packing it, or the packed file is damaged.
+    Part(Box<FileRecord>),
 }
 
 impl Chooser {
@@ -143,12 +145,20 @@ impl Chooser {
             }
             (Some(first_line), _) => self.known(&canonical, look, own_identity, first_line, naming)?,
         };
+        if self.stop.is_raised() {
+            return Ok(source); // whoever stopped looking did not find out: it is neither known nor new
+        }
         let file = Seen { path: canonical, stat, encoding, first_line, naming };
         match known {
             Known::New { identity, replaces } => self.read_from_start(source, path, &file, identity, replaces),
+            Known::Part(row) if !self.indices_exist(&row)? => {
+                self.read_from_start(source, path, &file, row.identity, Some(row.id))
+            }
             Known::Row(row, _) if self.again || !self.indices_exist(&row)? => {
                 self.read_from_start(source, path, &file, row.identity, Some(row.id))
             }
+            // No line in it is new, so there is no progress to be stored.
+            Known::Part(row) => Ok(self.untracked(source, row.identity, &file)),
             Known::Row(row, places) => {
                 let at_end = places.length == Some(row.mark.offset)
                     || (places.length == Some(row.reached.0) && places.agree(row.reached));
@@ -165,7 +175,7 @@ impl Chooser {
 
     /// Finds the row that a file belongs to.
     fn known(&self, path: &Path, look: Look, own_identity: [u8; 8], first_line: u64, naming: i64) -> Result<Known> {
-        let stat = look.stat;
+        let (stat, packed) = (look.stat, look.encoding != Encoding::Plain);
         let mut own = self.rows("identity = ? AND first_line = ?", naming, (own_identity, first_line as i64))?;
         let others = self.rows("first_line = ? AND files.id <= ?", naming, (first_line as i64, self.rows_before))?;
         // `access.log.1` and `access.log.1.gz`, while logrotate has both, are one log under one name.
@@ -185,10 +195,19 @@ impl Chooser {
             true => Places::default(),
             false => look.at(offsets, &self.stop).unwrap_or_default(),
         };
+        // A packed file that ends before all of a row was seen: gzip(1) is at work on it, or it is damaged.
+        let part = |row: &&FileRecord| {
+            packed
+                && row.identity != own_identity
+                && !places.reach(&row.mark)
+                && (is_own(row) || !self.still_there(row, &stat))
+        };
+        let part = candidates.own.iter().chain(&candidates.others).find(part).cloned();
         let found = choose_row(candidates, &places, |row| self.still_there(row, &stat));
-        Ok(match found {
-            Some(row) => Known::Row(Box::new(row), places),
-            None => Known::New { identity: own_identity, replaces: None },
+        Ok(match (found, part) {
+            (found, Some(part)) if found.as_ref().is_none_or(|row| row.mark.offset == 0) => Known::Part(Box::new(part)),
+            (Some(row), _) => Known::Row(Box::new(row), places),
+            (None, _) => Known::New { identity: own_identity, replaces: None },
         })
     }
 
@@ -412,15 +431,25 @@ struct Seen {
 }
 
 /// The row whose content is here. Rows of the file's own identity, path or inode come first, the one that reaches
-/// furthest; then others in their order, if their content is no longer where it was.
+/// furthest; then others in their order, if their content is no longer where it was. Rows of which nothing is settled
+/// agree with whatever begins so; they come last.
 fn choose_row(
     candidates: Candidates,
     places: &Places,
     mut still_there: impl FnMut(&FileRecord) -> bool,
 ) -> Option<FileRecord> {
-    let here = |row: &FileRecord| places.holds(&row.mark);
-    let own = candidates.own.into_iter().filter(here).max_by_key(|row| row.mark.offset);
-    own.or_else(|| candidates.others.into_iter().filter(here).find(|row| !still_there(row)))
+    let Candidates { mut own, mut others } = candidates;
+    own.retain(|row| places.holds(&row.mark));
+    others.retain(|row| places.holds(&row.mark));
+    others.sort_by_key(|row| row.mark.offset == 0);
+    let own = own.into_iter().max_by_key(|row| row.mark.offset);
+    if own.as_ref().is_some_and(|row| row.mark.offset > 0) {
+        return own;
+    }
+    match own {
+        Some(own) => others.into_iter().find(|row| row.mark.offset > 0 && !still_there(row)).or(Some(own)),
+        None => others.into_iter().find(|row| !still_there(row)),
+    }
 }
 
 fn start(row: &FileRecord, first_line: Option<u64>, confirms: bool) -> Start {

@@ -449,6 +449,81 @@ fn equal_first_lines_and_copies_are_sources_of_their_own() {
     assert_eq!(packed.load().indexed, 0);
 }
 
+/// Lines that gzip cannot shrink much, so that half a packed file holds about half of them.
+fn dense(range: std::ops::Range<u64>) -> String {
+    range.map(|n| format!("{n} {}\n", fastrand::Rng::with_seed(n).u64(..))).collect()
+}
+
+#[test]
+fn a_log_that_is_being_packed_holds_nothing_new() {
+    for (original_is_there, ending) in [(true, "half"), (true, "whole"), (false, "half"), (false, "damaged")] {
+        let what = format!("{original_is_there} {ending}");
+        let night = Night::new();
+        night.write("access.log", dense(0..400));
+        night.load();
+        // Renamed and packed in one night; a new log begins.
+        night.rename("access.log", "access.log.1");
+        night.write("packing", dense(0..400));
+        night.compress("packing", "packing.gz");
+        let packed = fs::read(night.path("packing.gz")).unwrap();
+        fs::remove_file(night.path("packing.gz")).unwrap();
+        night.write("access.log", lines(2, 0..10));
+        let mut part = packed.clone();
+        match ending {
+            "half" => part.truncate(packed.len() / 2),
+            "damaged" => part[packed.len() / 2..].fill(0xff),
+            _ => {}
+        }
+        night.write("access.log.1.gz", part);
+        if !original_is_there {
+            fs::remove_file(night.path("access.log.1")).unwrap();
+        }
+        let did = night.load();
+        assert_eq!((did.indexed, night.documents()), (10, 410), "{what}: {did:?}");
+        // gzip comes to its end.
+        let _ = fs::remove_file(night.path("access.log.1"));
+        night.write("access.log.1.gz", &packed);
+        assert_eq!(night.load().counts(), (0, 0, 0), "{what}");
+        assert_eq!(night.documents(), 410, "{what}");
+    }
+}
+
+#[test]
+fn a_stop_during_the_look_into_a_packed_log_makes_nothing_new_of_it() {
+    let night = Night::new();
+    night.write("access.log", lines(1, 0..300));
+    night.load();
+    night.compress("access.log", "access.log.1.gz");
+    let run = night.ledger().begin(&night.spec).unwrap();
+    let stop = Arc::new(Stop::new());
+    let there: IndexExists = Box::new(|_| Ok(true));
+    let chooser = run.chooser(&night.spec, false, false, there, &stop).unwrap();
+    stop.raise(crate::pipeline::stop::Reason::Failed(Error::stopped("enough")));
+    let sources = vec![night.source("access.log.1.gz")].into_iter();
+    assert_eq!(crate::commands::only_new::OnlyNew::new(sources, chooser, Arc::clone(&stop)).count(), 0);
+    run.finish(&Report::new(0.1, None)).unwrap();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    assert_eq!(night.documents(), 300);
+}
+
+#[test]
+fn a_row_of_which_nothing_is_settled_gives_way_to_a_predecessor() {
+    let night = Night::new();
+    night.write("access.log", lines(1, 0..300));
+    night.load();
+    night.compress("access.log", "access.log.1.gz");
+    // A run that took it for new, and ended before its first watermark.
+    let run = night.ledger().begin(&night.spec).unwrap();
+    let mut chooser = night.chooser(&run, false);
+    chooser.rows_before = 0;
+    let start = chooser.choose(night.source("access.log.1.gz")).unwrap().start.unwrap();
+    assert_eq!(start.mark.offset, 0);
+    drop(run);
+    night.ledger().store.write(Safe::OnDisk, |t| Ok(t.execute("UPDATE runs SET state = 'failed'", [])?)).unwrap();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    assert_eq!(night.documents(), 300);
+}
+
 #[test]
 fn a_last_line_that_was_taken_too_early_is_loaded_again_when_it_has_grown() {
     let mut night = Night::new();
