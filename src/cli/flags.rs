@@ -152,7 +152,7 @@ pub struct ServerFlags {
           value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
     pub give_up_after: Duration,
 
-    /// Keep rejected documents in this file (NDJSON), each with its line's place and OpenSearch's reason
+    /// Add rejected documents to the end of this file (NDJSON), each with its line's place and OpenSearch's reason
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub dead_letters: Option<PathBuf>,
 
@@ -218,7 +218,7 @@ pub struct MachineFlags {
 /// What is told, and how.
 #[derive(Debug, Args)]
 pub struct ReportFlags {
-    /// Keep malformed lines in this file (NDJSON): {"source","offset","reason","line"}
+    /// Add malformed lines to the end of this file (NDJSON): {"source","offset","reason","line"}
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub malformed: Option<PathBuf>,
 

@@ -39,6 +39,8 @@ pub struct Chooser {
     pub(super) namespace: String,
     /// Whether the run goes on where an earlier part of it ended.
     pub(super) resumes: bool,
+    /// Whether what is there already may be this run's own. Ids made of content alone say nothing of it.
+    pub(super) may_confirm: bool,
     pub(super) index_exists: IndexExists,
     /// What it said, so that each index is asked for once.
     pub(super) indices_known: HashMap<String, bool>,
@@ -111,7 +113,7 @@ impl Chooser {
             }
             Some(row) if row.mark.offset > 0 => {
                 let first_line = self.first_line_of(row.id)?;
-                source.start = Some(start(&row, first_line, true));
+                source.start = Some(start(&row, first_line, self.may_confirm));
             }
             _ => {}
         }
@@ -250,8 +252,8 @@ impl Chooser {
             let nothing = Mark::default();
             transaction.prepare_cached(
                 "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns, encoding,
-                    watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?)",
+                    watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim, first_sent)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?)",
             )?
             .execute(params![
                 self.destination,
@@ -269,6 +271,7 @@ impl Chooser {
                 nothing.tail as i64,
                 self.run,
                 self.run,
+                !self.again,
             ])?;
             Ok(Ok(transaction.last_insert_rowid()))
         })?;
@@ -290,7 +293,8 @@ impl Chooser {
             return Ok(self.untracked(source, row.identity, file));
         }
         // Only what this run itself has sent before it was interrupted is its own when it turns out to be there.
-        let confirms = self.resumes && row.run == self.run && row.state == FileState::InProgress;
+        let own = row.run == self.run && row.state == FileState::InProgress && row.first_sent;
+        let confirms = self.resumes && self.may_confirm && own;
         let claimed = self.store.write(Safe::FromKill, |transaction| {
             if let Some(owner) = self.other_reader(transaction, file, row.identity)? {
                 return Ok(Err(owner));
@@ -298,7 +302,7 @@ impl Chooser {
             transaction
                 .prepare_cached(
                     "UPDATE files SET path = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, encoding = ?,
-                    state = 'in_progress', why = NULL, unfinished = 0, run = ?, claim = ? WHERE id = ?",
+                    first_sent = CASE state WHEN 'in_progress' THEN first_sent ELSE 1 END, state = 'in_progress', why = NULL, unfinished = 0, run = ?, claim = ? WHERE id = ?",
                 )?
                 .execute(params![
                     path_bytes(&file.path),
