@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crate::cli;
@@ -49,12 +50,27 @@ pub struct Haul<'a> {
 ///
 /// # Errors
 /// If the system refuses the handlers.
-pub fn begin() -> Result<Arc<Stop>> {
+pub fn begin(to_stdout: bool) -> Result<Begun> {
     let stop = Arc::new(Stop::new());
-    signals::listen(&stop)?;
+    let hauling = Arc::new(AtomicBool::new(false));
+    signals::listen(&stop, &hauling, to_stdout)?;
     pipeline::end_on_sigbus()
         .map_err(|error| Error::failed(format!("cannot watch for truncated files: {}", io_reason(&error))))?;
-    Ok(stop)
+    Ok(Begun { stop, hauling })
+}
+
+/// A process that listens for signals.
+pub struct Begun {
+    /// The end of the run.
+    pub stop: Arc<Stop>,
+    hauling: Arc<AtomicBool>,
+}
+
+impl Begun {
+    /// Lines are on their way: from now on a signal has something to finish.
+    pub fn hauls(&self) {
+        self.hauling.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Standard output, for documents.
@@ -75,11 +91,12 @@ impl Haul<'_> {
     pub fn run(
         &self,
         sink: &Sink<'_>,
-        stop: &Arc<Stop>,
+        begun: &Begun,
         progress: &Progress,
         record: Option<Record>,
         keep: Keep,
     ) -> Result<Report> {
+        let stop = &begun.stop;
         let options = self.options(keep.malformed.is_some())?;
         let filter =
             Filter::new(&self.sources.include, &self.sources.exclude, self.sources.newer_than.map(system_time))?;
@@ -106,6 +123,7 @@ impl Haul<'_> {
                 progress.message(&format!("memory: {holder} {}", figures::size(bytes)));
             }
         }
+        begun.hauls();
         let mut report = pipeline::run(sources, sink, &options, stop, report, keep, |step| {
             match &step {
                 Step::Tick(now) => progress.update(now),

@@ -25,7 +25,8 @@ use crate::pipeline::sink::{Sink, pace};
 /// What is wrong before the first byte is read.
 pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let config = config::load(args, &Surroundings::of_this_process())?;
-    let stop = haul::begin()?;
+    let begun = haul::begin(config.sink == config::Sink::Stdout)?;
+    let stop = Arc::clone(&begun.stop);
     let progress = Arc::new(Progress::new(config.report.progress, config.sources.stored_bytes()));
     let haul = Haul {
         sources: &config.sources,
@@ -75,7 +76,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let dead_letters = keep.dead_letters.as_ref().map(|file| file.path().to_owned());
     let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
     let resumable = record.is_some();
-    let mut report = haul.run(&sink, &stop, &progress, record, keep)?;
+    let mut report = haul.run(&sink, &begun, &progress, record, keep)?;
     for note in notes {
         report.note(note);
     }

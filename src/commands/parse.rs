@@ -16,7 +16,7 @@ use crate::pipeline::sink::Sink;
 /// What is wrong before the first byte is read.
 pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
     let config = config::parse(args, &Surroundings::of_this_process())?;
-    let stop = haul::begin()?;
+    let begun = haul::begin(true)?;
     let haul = Haul {
         sources: &config.sources,
         documents: &config.documents,
@@ -30,7 +30,7 @@ pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
     let progress = Progress::new(config.report.progress, config.sources.stored_bytes());
     let malformed = config.report.malformed.as_deref().map(|path| LinesFile::open(path, u64::MAX)).transpose()?;
     let keep = Keep { malformed, ..Keep::default() };
-    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &stop, &progress, None, keep)?;
+    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &begun, &progress, None, keep)?;
     Ok(haul.tell(
         &mut report,
         &Context {

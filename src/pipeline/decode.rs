@@ -131,8 +131,12 @@ impl<R: BufRead, U: Unpacker> Read for Unpack<R, U> {
         let mut given = 0;
         while given < output.len() {
             if self.between {
-                if self.is_padding()? {
-                    return Ok(given);
+                match self.is_padding() {
+                    Ok(true) => return Ok(given),
+                    Ok(false) => {}
+                    // A pipe that is silent here: what is unpacked need not wait, and must not be lost.
+                    Err(_) if given > 0 => return Ok(given),
+                    Err(error) => return Err(error),
                 }
                 let input = self.input.fill_buf()?;
                 match self.unpacker.restart(input) {
@@ -323,6 +327,48 @@ mod tests {
                 assert!(unpack([pack(a), pack(b), vec![0; 999]].concat(), step) == (text.clone(), None));
             }
             assert_eq!(unpack(pack(b""), 10), (Vec::new(), None));
+        }
+    }
+
+    /// Says `WouldBlock` before each piece and before the end, as a pipe does whose writer takes its time.
+    struct Hesitant(std::vec::IntoIter<Vec<u8>>, bool);
+
+    impl Read for Hesitant {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let Some(piece) = self.0.next() else { return Ok(0) };
+            buffer[..piece.len()].copy_from_slice(&piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_when_a_pipe_hesitates() {
+        let text = text();
+        let (a, b) = text.split_at(text.len() / 3);
+        for pack in [gzip, zstandard] {
+            let (a, b) = (pack(a), pack(b));
+            let kind = encoding(&a);
+            for pieces in [vec![a.clone(), b.clone()], [a, b].concat().chunks(997).map(<[u8]>::to_vec).collect()] {
+                let mut pieces: Vec<Vec<u8>> = pieces;
+                pieces = pieces
+                    .into_iter()
+                    .flat_map(|piece| piece.chunks(READ_BYTES).map(<[u8]>::to_vec).collect::<Vec<_>>())
+                    .collect();
+                let mut reader = decoder(kind, Hesitant(pieces.into_iter(), false)).unwrap();
+                let (mut plain, mut buffer) = (Vec::new(), vec![0; 1 << 20]);
+                loop {
+                    match reader.read(&mut buffer) {
+                        Ok(0) => break,
+                        Ok(read) => plain.extend_from_slice(&buffer[..read]),
+                        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                    }
+                }
+                assert!(plain == text, "{kind:?}");
+            }
         }
     }
 

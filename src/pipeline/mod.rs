@@ -84,7 +84,7 @@ pub enum Stage {
     Writer,
 }
 
-/// Events on their way to the collector, at most. It never waits for the stages, so any number will do.
+/// Events on their way to the collector, at most. What is heavy about them has its ticket.
 const EVENTS_MAX: usize = 256;
 
 /// Hauls the lines of `sources` into `sink` and tells what became of each.
@@ -145,6 +145,9 @@ pub fn run(
     let mut report = collector.finish(reason.is_some());
     report.traffic = sink.traffic();
     report.seconds = started.elapsed().as_secs_f64();
+    for error in stop.failed_later() {
+        report.note(error.to_string());
+    }
     match reason {
         Some(Reason::Interrupted(signal)) => report.ended = Ended::Interrupted(signal),
         Some(Reason::OutputClosed) => report.ended = Ended::OutputClosed,

@@ -28,6 +28,9 @@ pub struct Parsers<'a> {
     pub blocks: &'a Pool<Block>,
 }
 
+/// What a block costs beside its buffers until its file is done with: the parcel, its file, its reports. In bytes.
+const PARCEL_BYTES: usize = 4 << 10;
+
 /// A block's buffer that is used for less than this part of it is copied into one that fits. Else ten thousand small
 /// files would each hold the memory of a large one.
 const USED_AT_LEAST: usize = 4;
@@ -73,7 +76,7 @@ impl Parsers<'_> {
             let fitting = block.take_fitting();
             self.blocks.give_back(std::mem::replace(&mut block, fitting));
         }
-        ticket.keep(block.held_bytes());
+        ticket.keep(block.held_bytes() + PARCEL_BYTES);
         Parcel { file: file.id, range, sequence, block, ticket }
     }
 }

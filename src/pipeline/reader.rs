@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
@@ -191,39 +192,28 @@ impl<I> Cutting<'_, I> {
 
     fn streamed(mut self, mut input: impl Read, tail: Tail, take_last_line: bool) -> Result<Close, Ended> {
         let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max, tail);
+        // How reading came to its end; none while there may be more.
+        let mut ending: Option<Result<(), io::Error>> = None;
         loop {
+            if ending.is_none() {
+                // Before the ticket is taken: a pipe may be silent for hours, and whoever waits holds nothing.
+                ending = fill(&mut cutter, &mut input, self.readers.sizes.chunk_bytes(), self.readers.stop);
+            }
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
-            let chunk_bytes = self.readers.sizes.chunk_bytes();
-            let pieces = fill(&mut cutter, &mut input, chunk_bytes, self.readers.stop);
             let empty = self.readers.buffers.take();
-            let cut = match pieces {
-                Pieces::Here => cutter.cut(empty),
-                Pieces::End => cutter.cut_end(take_last_line, empty),
-                Pieces::Damaged(error) => {
-                    // Every whole line before the damage is loaded, the half line before it is not.
-                    let mut cut = cutter.cut(empty);
-                    let mut ticket = ticket;
-                    loop {
-                        match cut {
-                            Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), cutter.end(), ticket)?,
-                            Cut::TooLong { line_bytes, covers, head } => {
-                                self.hand_on(Lines::TooLong { line_bytes, covers, head }, cutter.end(), ticket)?;
-                            }
-                            Cut::More | Cut::End { .. } => return Ok(self.damaged(&error)),
-                        }
-                        let Some(next) = self.ticket() else { return Ok(self.stopped()) };
-                        ticket = next;
-                        cut = cutter.cut(self.readers.buffers.take());
-                    }
-                }
+            let cut = match &ending {
+                Some(Ok(())) => cutter.cut_end(take_last_line, empty),
+                // Every whole line before a damage is loaded, the half line before it is not.
+                Some(Err(_)) | None => cutter.cut(empty),
             };
-            match cut {
-                Cut::Lines(lines) => self.hand_on(Lines::Owned(lines), cutter.end(), ticket)?,
-                Cut::TooLong { line_bytes, covers, head } => {
+            match (cut, &ending) {
+                (Cut::Lines(lines), _) => self.hand_on(Lines::Owned(lines), cutter.end(), ticket)?,
+                (Cut::TooLong { line_bytes, covers, head }, _) => {
                     self.hand_on(Lines::TooLong { line_bytes, covers, head }, cutter.end(), ticket)?;
                 }
-                Cut::More => {}
-                Cut::End { unfinished } => return Ok(self.end(unfinished)),
+                (Cut::More | Cut::End { .. }, Some(Err(error))) => return Ok(self.damaged(error)),
+                (Cut::End { unfinished }, _) => return Ok(self.end(unfinished)),
+                (Cut::More, _) => {}
             }
         }
     }
@@ -275,34 +265,34 @@ impl<I> Cutting<'_, I> {
     }
 }
 
-/// What reading brought.
-enum Pieces {
-    /// A chunk's worth, or all that is here for now.
-    Here,
-    /// The rest, and there is no more.
-    End,
-    /// The rest before the place where reading failed.
-    Damaged(io::Error),
-}
+/// How long lines that are here may wait for more to come.
+pub const COMPANY_WAIT: Duration = Duration::from_millis(200);
 
-/// Reads until a chunk is full, the input is silent, or it ends.
-fn fill(cutter: &mut StreamCutter, input: &mut impl Read, chunk_bytes: usize, stop: &Stop) -> Pieces {
+/// Reads until a chunk is full, the lines that are here have waited long enough, or the input ends: then it says how.
+fn fill(
+    cutter: &mut StreamCutter,
+    input: &mut impl Read,
+    chunk_bytes: usize,
+    stop: &Stop,
+) -> Option<Result<(), io::Error>> {
+    let mut since = None;
     loop {
         match input.read(cutter.space(chunk_bytes)) {
-            Ok(0) => return Pieces::End,
+            Ok(0) => return Some(Ok(())),
             Ok(read) => {
                 cutter.filled(read);
-                if cutter.is_full(chunk_bytes) {
-                    return Pieces::Here;
+                let since = since.get_or_insert_with(Instant::now);
+                if cutter.is_full(chunk_bytes) || since.elapsed() >= COMPANY_WAIT {
+                    return None;
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if cutter.has_bytes() || stop.is_raised() {
-                    return Pieces::Here;
+                    return None;
                 }
             }
-            Err(error) => return Pieces::Damaged(error),
+            Err(error) => return Some(Err(error)),
         }
     }
 }

@@ -4,15 +4,16 @@
 //! plain local files that nobody has touched for ten minutes are mapped; everything else is read.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 use crate::pipeline::decode::{self, Encoding};
 pub use crate::pipeline::map::Map;
@@ -151,6 +152,11 @@ const MAPPED_BYTES_MIN: u64 = 256 << 10;
 /// What the system says about opening or reading the first bytes.
 pub fn open(source: &Source, stop: &Arc<Stop>) -> io::Result<Opened> {
     let file = match &source.place {
+        // A named pipe without a writer would keep us in open(2); so it is opened without waiting, and waited for by poll.
+        Place::File(path) if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) => {
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            File::options().read(true).custom_flags(flags).open(path)?
+        }
         Place::File(path) => File::open(path)?,
         Place::Stdin => {
             use std::os::fd::AsFd;
@@ -187,7 +193,7 @@ fn open_regular(file: File, metadata: &Metadata) -> io::Result<Opened> {
         None => {
             let file = Arc::new(file);
             plain = (encoding == Encoding::Plain).then(|| Arc::clone(&file));
-            let counted = Counted { input: file, bytes: Arc::clone(&stored_bytes_read) };
+            let counted = Counted { input: Whole(file), bytes: Arc::clone(&stored_bytes_read) };
             Input::Stream(decode::decoder(encoding, counted)?)
         }
     };
@@ -232,6 +238,19 @@ fn is_local(file: &File) -> bool {
     {
         let _ = (file, REMOTE);
         false
+    }
+}
+
+/// A regular file that must not get shorter while it is read: then its end would be taken for the log's.
+struct Whole(Arc<File>);
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = (&*self.0).read(buffer)?;
+        if read == 0 && !buffer.is_empty() && (&*self.0).stream_position()? > self.0.metadata()?.len() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was truncated while it was read"));
+        }
+        Ok(read)
     }
 }
 

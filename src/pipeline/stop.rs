@@ -1,7 +1,7 @@
 //! [`Stop`]: how a run is told to end before its sources do. Set once, seen by every wait.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -17,10 +17,15 @@ pub enum Reason {
     Failed(Error),
 }
 
+/// How many later failures are kept.
+const LATER_MAX: usize = 5;
+
 /// The one flag that every reader, parser and writer looks at. The first reason stays.
 #[derive(Debug)]
 pub struct Stop {
     reason: Mutex<Option<Reason>>,
+    /// What failed after that: not why the run ends, but what somebody should know.
+    later: Mutex<Vec<Error>>,
     raised: Condvar,
     /// The same flag without the lock, for hot loops.
     flag: std::sync::atomic::AtomicBool,
@@ -45,6 +50,7 @@ impl Stop {
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe for the stop signal");
         Stop {
             reason: Mutex::new(None),
+            later: Mutex::default(),
             raised: Condvar::new(),
             flag: std::sync::atomic::AtomicBool::new(false),
             pipe_read,
@@ -52,16 +58,23 @@ impl Stop {
         }
     }
 
-    /// Tells the run to end. Only the first reason is kept.
+    /// Tells the run to end. The first reason stays; what fails later is kept beside it.
     pub fn raise(&self, reason: Reason) {
         let mut slot = self.lock();
-        if slot.is_none() {
-            *slot = Some(reason);
-            self.flag.store(true, std::sync::atomic::Ordering::Release);
-            // One byte makes the pipe readable for good; nobody ever reads it.
-            let _ = rustix::io::write(&self.pipe_write, b"!");
-            self.raised.notify_all();
+        if slot.is_some() {
+            if let Reason::Failed(error) = reason {
+                let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+                if later.len() < LATER_MAX && !later.contains(&error) {
+                    later.push(error);
+                }
+            }
+            return;
         }
+        *slot = Some(reason);
+        self.flag.store(true, std::sync::atomic::Ordering::Release);
+        // One byte makes the pipe readable for good; nobody ever reads it.
+        let _ = rustix::io::write(&self.pipe_write, b"!");
+        self.raised.notify_all();
     }
 
     /// Whether the run was told to end.
@@ -78,6 +91,11 @@ impl Stop {
     /// Why, if it was.
     pub fn reason(&self) -> Option<Reason> {
         self.lock().clone()
+    }
+
+    /// What failed after the run was told to end.
+    pub fn failed_later(&self) -> Vec<Error> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sleeps, at most for `duration`; returns true at once when the run is told to end.

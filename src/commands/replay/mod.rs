@@ -40,7 +40,8 @@ const WRITERS_MAX: usize = 4;
 pub fn replay(args: &cli::ReplayArgs) -> Result<u8> {
     let config = config::replay::replay(args, &Surroundings::of_this_process())?;
     one_can_be_read(&config.files)?;
-    let stop = haul::begin()?;
+    let begun = haul::begin(false)?;
+    let stop = std::sync::Arc::clone(&begun.stop);
     let mut options = client_options(&config.server)?;
     options.connections = WRITERS_MAX + 1;
     let client = Client::new(options)?;
@@ -50,6 +51,7 @@ pub fn replay(args: &cli::ReplayArgs) -> Result<u8> {
     let started = Instant::now();
     let progress = Arc::new(Progress::new(config.progress, None));
     let destination = Destination::new(&client, &bulk_options(&config), &stop, notifier(&progress));
+    begun.hauls();
     let files = sending::send(&config, &destination, WRITERS_MAX, &mut again, &progress, &stop);
     let (kept, again) = match again.finish() {
         Ok(again) => (Ok(()), again),

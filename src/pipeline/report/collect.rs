@@ -190,7 +190,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
                 open.report.counts.bytes_read += range.end - range.start;
                 open.coverage.read(range, lines, end);
             }
-            Event::Settled(receipt) => self.settled(*receipt)?,
+            Event::Settled(receipt, _ticket) => self.settled(*receipt)?,
             Event::Closed(close) => {
                 let id = close.file;
                 self.open.get_mut(&id).expect("a file is opened before it is closed").close = Some(close);
@@ -326,7 +326,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             if stopped {
                 open.report.counts.unsettled = open.coverage.unsettled_lines();
             }
-            if open.report.status == FileStatus::Loaded {
+            if matches!(open.report.status, FileStatus::Loaded | FileStatus::Damaged { .. }) {
                 open.report.status = FileStatus::Stopped; // not all of its lines have their receipt
             }
             // Rejected is rejected, also beyond the watermark. A part of the run that goes on meets these lines again.

@@ -8,6 +8,7 @@ use super::receipt::{FileId, Receipt};
 use super::totals::{FileReport, FileStatus, UnfinishedLine};
 use crate::pipeline::source::OpenFile;
 use crate::pipeline::tail::End;
+use crate::pipeline::ticket::Ticket;
 
 /// Something the report has to know.
 #[derive(Debug)]
@@ -29,8 +30,9 @@ pub enum Event {
         /// What the bytes before the range's end say of it.
         end: End,
     },
-    /// From the sink: what became of the lines of one block.
-    Settled(Box<Receipt>),
+    /// From the sink: what became of the lines of one block. Its place in memory is given back when the collector is
+    /// done with it, for malformed lines and dead letters come along.
+    Settled(Box<Receipt>, Option<Ticket>),
     /// A reader is done with a file: everything before `end` was handed on.
     Closed(Close),
 }

@@ -5,7 +5,7 @@
 //! that was stored with the watermark, or the lines behind it would be there twice.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,18 +20,41 @@ pub struct LinesFile {
 
 #[derive(Debug)]
 struct Inner {
-    file: BufWriter<File>,
-    /// The file's length with what is still buffered.
+    file: File,
+    /// Whole lines that are not written yet.
+    pending: Vec<u8>,
+    /// The file's length: whole lines, all written.
     bytes: u64,
     bytes_max: u64,
     /// Lines that were left out because of the limit.
     left_out: u64,
     /// What was written since the last sync.
     unsynced: bool,
+    /// The first failure. After it the file takes nothing more and nobody may build on it: a line is lost.
+    broken: Option<Error>,
+}
+
+/// How much is gathered before it is written, in bytes.
+const PENDING_BYTES: usize = 64 << 10;
+
+impl Inner {
+    /// Writes out what is pending. On a failure, such as a full disk, the file is cut back to its last whole line.
+    fn flush(&mut self, path: &Path) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        if let Err(error) = self.file.write_all(&self.pending) {
+            let _ = self.file.set_len(self.bytes); // a pipe cannot be cut, and need not be
+            return Err(self.broken.insert(failed("write to", path, &error)).clone());
+        }
+        self.bytes += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
 }
 
 impl LinesFile {
-    /// Makes an empty file, or empties the one that is there.
+    /// Opens the file to add lines at its end; makes it where there is none.
     ///
     /// # Errors
     /// If it cannot be opened for writing.
@@ -39,7 +62,7 @@ impl LinesFile {
         let file =
             OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed("open", path, &error))?;
         let bytes = file.metadata().map_err(|error| failed("open", path, &error))?.len();
-        let inner = Inner { file: BufWriter::new(file), bytes, bytes_max, left_out: 0, unsynced: false };
+        let inner = Inner { file, pending: Vec::new(), bytes, bytes_max, left_out: 0, unsynced: false, broken: None };
         Ok(LinesFile { path: path.into(), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -59,7 +82,7 @@ impl LinesFile {
         let opened = LinesFile::open(path, bytes_max)?;
         {
             let mut inner = opened.lock();
-            let file = inner.file.get_ref();
+            let file = &inner.file;
             // A pipe or a device keeps nothing that could be cut.
             let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
             if regular && inner.bytes > bytes {
@@ -84,13 +107,13 @@ impl LinesFile {
             return Ok(());
         }
         let mut inner = self.lock();
-        if inner.bytes + lines.len() as u64 > inner.bytes_max {
+        if inner.bytes + (inner.pending.len() + lines.len()) as u64 > inner.bytes_max {
             inner.left_out += memchr::memchr_iter(b'\n', lines).count() as u64;
             return Ok(());
         }
-        inner.bytes += lines.len() as u64;
         inner.unsynced = true;
-        inner.file.write_all(lines).map_err(|error| failed("write to", &self.path, &error))
+        inner.pending.extend_from_slice(lines);
+        if inner.pending.len() < PENDING_BYTES { Ok(()) } else { inner.flush(&self.path) }
     }
 
     /// Makes everything written so far durable. Gives the file's length in bytes.
@@ -100,11 +123,12 @@ impl LinesFile {
     pub fn sync(&self) -> Result<u64> {
         let mut inner = self.lock();
         if inner.unsynced {
-            match inner.file.flush().and_then(|()| inner.file.get_ref().sync_data()) {
+            inner.flush(&self.path)?;
+            match inner.file.sync_data() {
                 Ok(()) => {}
                 // A pipe or /dev/stderr cannot be synced, and need not be.
                 Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {}
-                Err(error) => return Err(failed("write to", &self.path, &error)),
+                Err(error) => return Err(inner.broken.insert(failed("write to", &self.path, &error)).clone()),
             }
             inner.unsynced = false;
         }
@@ -137,6 +161,17 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_failure_nobody_is_told_that_lines_are_safe() {
+        let full = LinesFile::open(Path::new("/dev/full"), u64::MAX).unwrap();
+        let line = vec![b'x'; PENDING_BYTES];
+        let error = full.write(&line).unwrap_err();
+        assert_eq!(error.kind, crate::error::Kind::Stopped);
+        assert_eq!(full.sync(), Err(error.clone()));
+        assert_eq!(full.write(&line), Err(error.clone()));
+        assert_eq!(full.finish(), Err(error));
+    }
 
     #[test]
     fn lines_are_kept_up_to_the_limit_and_cut_back() {

@@ -48,7 +48,7 @@ impl Batcher<'_> {
                     Ok(_) if self.stop.gives_up() => {} // its lines stay without a receipt
                     Ok(mut parcel) if parcel.block.documents.is_empty() => {
                         let receipt = parcel.receipt_indexed();
-                        let _ = self.events.send(Event::Settled(Box::new(receipt)));
+                        let _ = self.events.send(Event::Settled(Box::new(receipt), Some(parcel.ticket)));
                     }
                     Ok(parcel) => {
                         if batch.batch.bytes() + parcel.block.bytes.len() > bytes_max() {

@@ -12,7 +12,7 @@ pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Bl
     for mut parcel in parcels {
         let receipt = parcel.receipt_indexed();
         blocks.give_back(parcel.block);
-        if events.send(Event::Settled(Box::new(receipt))).is_err() {
+        if events.send(Event::Settled(Box::new(receipt), Some(parcel.ticket))).is_err() {
             return;
         }
     }

@@ -132,14 +132,18 @@ fn write(
     let mut writer = destination.writer();
     for batch in batches {
         let delivery = writer.deliver(batch);
-        for receipt in delivery.receipts {
-            if events.send(Event::Settled(Box::new(receipt))).is_err() {
-                return;
-            }
-        }
+        let all = delivery.receipts.len() == delivery.parts.len();
+        let mut tickets = Vec::with_capacity(delivery.parts.len());
         for (block, ticket) in delivery.parts {
             blocks.give_back(block);
-            drop(ticket);
+            tickets.push(ticket);
+        }
+        // Where some parts have no receipt the run ends, and nobody waits for a ticket any more.
+        let mut tickets = tickets.into_iter().filter(|_| all);
+        for receipt in delivery.receipts {
+            if events.send(Event::Settled(Box::new(receipt), tickets.next())).is_err() {
+                return;
+            }
         }
     }
 }
