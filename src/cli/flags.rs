@@ -222,6 +222,8 @@ pub struct MachineFlags {
 #[derive(Debug, Args)]
 pub struct ReportFlags {
     /// Keep malformed lines in this file (NDJSON): {"source","offset","reason","line"}
+    ///
+    /// With a ledger the file is added to, without one it is replaced. Default: run-N.malformed.ndjson beside the ledger.
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub malformed: Option<PathBuf>,
 
