@@ -44,12 +44,12 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let sink = match &config.sink {
         config::Sink::Discard | config::Sink::Stdout => {
             keep.malformed =
-                config.report.malformed.as_deref().map(|path| LinesFile::open(path, u64::MAX)).transpose()?;
+                config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
             if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
         }
         config::Sink::OpenSearch(server) => {
             client = Arc::new(connect(server, &config)?);
-            let info = client.info()?;
+            let info = client.info_while(|| !stop.is_raised())?;
             // Without a uuid the cluster is known by its address.
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());

@@ -1,6 +1,7 @@
 //! [`Head`]: the first bytes of a source, from which it gets its identity and its format.
 
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 use memchr::{memchr, memchr_iter};
 use rapidhash::v3::rapidhash_v3;
@@ -137,12 +138,16 @@ impl Head {
     }
 }
 
+/// How long lines that are here may wait for more to come.
+pub const COMPANY_WAIT: Duration = Duration::from_millis(200);
+
 /// Reads on until `bytes` are `limit` bytes.
 ///
 /// # Errors
 /// What reading says, if there are no bytes at all.
 fn fill(stream: &mut impl Read, bytes: &mut Vec<u8>, limit: usize, stop: impl Fn() -> bool) -> io::Result<Filled> {
     let mut filled = bytes.len();
+    let mut since = None;
     bytes.resize(limit, 0);
     let how = loop {
         if filled == limit {
@@ -150,7 +155,14 @@ fn fill(stream: &mut impl Read, bytes: &mut Vec<u8>, limit: usize, stop: impl Fn
         }
         match stream.read(&mut bytes[filled..]) {
             Ok(0) => break Filled::Whole,
-            Ok(read) => filled += read,
+            Ok(read) => {
+                filled += read;
+                // A pipe that drips is never silent, and its first lines should not wait for 64 KiB of company.
+                let waited = since.get_or_insert_with(Instant::now).elapsed() >= COMPANY_WAIT;
+                if waited && first_line(&bytes[..filled]).is_some_and(|line| line.ended) {
+                    break Filled::Halted;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if stop() || first_line(&bytes[..filled]).is_some_and(|line| line.ended) {

@@ -6,12 +6,12 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
 use crate::pipeline::chunk::{Chunk, Cut, Lines, MapCutter, StreamCutter};
-use crate::pipeline::head::{self, Head};
+use crate::pipeline::head::{self, COMPANY_WAIT, Head};
 use crate::pipeline::memory::Sizes;
 use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::{Close, Event, Opening};
@@ -267,9 +267,6 @@ impl<I> Cutting<'_, I> {
         Close { file: self.file.id, end: self.offset, status, unfinished }
     }
 }
-
-/// How long lines that are here may wait for more to come.
-pub const COMPANY_WAIT: Duration = Duration::from_millis(200);
 
 /// Reads until a chunk is full, the lines that are here have waited long enough, or the input ends: then it says how.
 fn fill(
