@@ -39,6 +39,7 @@ impl Bench {
         RunSpec {
             command: "loghaul load logs".into(),
             sources: vec!["logs".into()],
+            folder: "/".into(),
             destination: Destination {
                 cluster: "a-cluster".into(),
                 index_pattern: "apache-access-log-%Y-%m".into(),
@@ -88,7 +89,7 @@ impl Bench {
         let sources = OnlyNew::new(sources.into_iter(), chooser, Arc::clone(&stop));
         let malformed = run.path_beside("malformed");
         let malformed = LinesFile::open(&malformed, u64::MAX).unwrap();
-        run.keep_malformed(malformed.clone());
+        run.keep(Some((malformed.clone(), 0)), None).unwrap();
         let output = File::options().append(true).create(true).open(self.path("state/documents")).unwrap();
         let mut watermarks = 0;
         let report = pipeline::run(

@@ -153,6 +153,9 @@ pub struct ServerFlags {
     pub give_up_after: Duration,
 
     /// Keep rejected documents in this file (NDJSON), each with its line's place and OpenSearch's reason
+    ///
+    /// With a ledger the file is added to, since what an earlier load has settled is not read again; with --no-ledger it
+    /// is replaced. Default: run-N.dead-letters.ndjson beside the ledger.
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub dead_letters: Option<PathBuf>,
 
@@ -219,6 +222,8 @@ pub struct MachineFlags {
 #[derive(Debug, Args)]
 pub struct ReportFlags {
     /// Keep malformed lines in this file (NDJSON): {"source","offset","reason","line"}
+    ///
+    /// With a ledger the file is added to, without one it is replaced. Default: run-N.malformed.ndjson beside the ledger.
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub malformed: Option<PathBuf>,
 

@@ -44,7 +44,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let sink = match &config.sink {
         config::Sink::Discard | config::Sink::Stdout => {
             keep.malformed =
-                config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+                config.report.malformed.as_deref().map(|path| LinesFile::open(path, u64::MAX)).transpose()?;
             if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
         }
         config::Sink::OpenSearch(server) => {
@@ -52,7 +52,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let info = client.info()?;
             // Without a uuid the cluster is known by its address.
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
-            let cluster = cluster.unwrap_or_else(|| server.urls.join(" "));
+            let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
             (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config.writing)?);
             if config.writing.id == cli::Id::None {
@@ -69,7 +69,9 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
                 }
                 told.message(&notice.to_string());
             };
-            let destination = Destination::new(&client, &options(&config), &stop, notify);
+            let destination = Destination::new(&client, &options(&config), &stop, notify)
+                // Equal lines share a content id: a duplicate tells nothing of who wrote it.
+                .confirming(config.writing.id == cli::Id::Source);
             Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };

@@ -25,6 +25,8 @@ impl<I: Iterator<Item = Source>> Iterator for OnlyNew<I> {
 
     fn next(&mut self) -> Option<Source> {
         match self.chooser.choose(self.sources.next()?) {
+            // Told to stop while it looked into the file, the ledger knows nothing of it.
+            Ok(_) if self.stop.is_raised() => None,
             Ok(source) => Some(source),
             Err(error) => {
                 self.stop.raise(Reason::Failed(error));

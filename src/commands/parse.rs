@@ -28,7 +28,7 @@ pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
         report: &config.report,
     };
     let progress = Progress::new(config.report.progress, config.sources.stored_bytes());
-    let malformed = config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
+    let malformed = config.report.malformed.as_deref().map(|path| LinesFile::open(path, u64::MAX)).transpose()?;
     let keep = Keep { malformed, ..Keep::default() };
     let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &begun, &progress, None, keep)?;
     Ok(haul.tell(

@@ -1,7 +1,7 @@
 //! [`Record`]: a load's side of the ledger. Which run it is, which sources are new to it, and the files beside it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli;
@@ -40,7 +40,10 @@ impl Record {
             rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
             ..Keep::default()
         };
-        let named = |path: &Option<std::path::PathBuf>| path.clone();
+        // Remembered beyond this process's own folder.
+        let named = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        };
         let (malformed, dead_letters) = (named(&config.report.malformed), named(&config.writing.dead_letters));
         let LedgerConfig::On { path, resume, again } = &config.ledger else {
             keep.malformed = malformed.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
@@ -61,11 +64,11 @@ impl Record {
             Some(before) => (before.malformed, before.dead_letters),
             None => (None, None),
         };
+        keep.confirms_streams = resume.is_some() && spec.may_confirm();
         let malformed = open(&run, "malformed", malformed.as_deref(), kept_malformed)?;
         let dead_letters = open(&run, "dead-letters", dead_letters.as_deref(), kept_letters)?;
-        run.keep_malformed(malformed.clone());
-        run.keep_dead_letters(dead_letters.clone());
-        (keep.malformed, keep.dead_letters) = (Some(malformed), Some(dead_letters));
+        run.keep(Some(malformed.clone()), Some(dead_letters.clone()))?;
+        (keep.malformed, keep.dead_letters) = (Some(malformed.0), Some(dead_letters.0));
         let client = Arc::clone(client);
         let index_exists = Box::new(move |index: &str| index_exists(&client, index));
         let chooser = run.chooser(&spec, *again, resume.is_some(), index_exists, stop)?;
@@ -91,17 +94,25 @@ fn number(which: &Resume) -> Result<Option<i64>> {
     }
 }
 
-/// The file that keeps lines of a run: the one that the user names, or one beside the ledger. A run that goes on cuts it
-/// back to what belongs to its watermarks.
-fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Result<LinesFile> {
-    let beside = run.path_beside(what);
-    let (path, bytes_max) = match named {
-        Some(path) => (path, u64::MAX),
-        None => (beside.as_path(), BESIDE_BYTES_MAX),
+/// The file that keeps lines of a run, and the length that it had when the run began: the one that the user names, to
+/// which lines are added, or one beside the ledger. A run that goes on cuts it back to what belongs to its watermarks.
+fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Result<(LinesFile, u64)> {
+    let path = match named {
+        // As a later part finds it from another folder.
+        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        None => run.path_beside(what),
     };
-    match before {
-        Some(kept) if kept.path == path => LinesFile::open_cut_back(path, bytes_max, kept.bytes),
-        Some(_) | None => LinesFile::create(path, bytes_max),
+    match (before, named) {
+        (Some(kept), _) if kept.path == path => {
+            let bytes_max = if named.is_some() { u64::MAX } else { BESIDE_BYTES_MAX };
+            Ok((LinesFile::open_cut_back(&path, bytes_max, kept.bytes)?, kept.from))
+        }
+        (_, Some(_)) => {
+            let file = LinesFile::open_behind(&path, u64::MAX)?;
+            let from = file.sync()?;
+            Ok((file, from))
+        }
+        (_, None) => Ok((LinesFile::create(&path, BESIDE_BYTES_MAX)?, 0)),
     }
 }
 
@@ -110,6 +121,7 @@ fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
     RunSpec {
         command: command(std::env::args_os()),
         sources: config.sources.sources.iter().map(|source| absolute(source)).collect(),
+        folder: std::env::current_dir().unwrap_or_default(),
         destination: Destination {
             cluster,
             index_pattern: writing.index.clone(),

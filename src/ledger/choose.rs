@@ -39,6 +39,8 @@ pub struct Chooser {
     pub(super) namespace: String,
     /// Whether the run goes on where an earlier part of it ended.
     pub(super) resumes: bool,
+    /// Whether what is there already may be this run's own. Ids made of content alone say nothing of it.
+    pub(super) may_confirm: bool,
     pub(super) index_exists: IndexExists,
     /// What it said, so that each index is asked for once.
     pub(super) indices_known: HashMap<String, bool>,
@@ -68,6 +70,8 @@ enum Known {
     New { identity: [u8; 8], replaces: Option<i64> },
     /// This row, and how long it is by now.
     Row(Box<FileRecord>, Places),
+    /// The beginning of what this row tells of: somebody is packing it, or the packed file is damaged.
+    Part(Box<FileRecord>),
 }
 
 impl Chooser {
@@ -109,7 +113,7 @@ impl Chooser {
             }
             Some(row) if row.mark.offset > 0 => {
                 let first_line = self.first_line_of(row.id)?;
-                source.start = Some(start(&row, first_line, true));
+                source.start = Some(start(&row, first_line, self.may_confirm));
             }
             _ => {}
         }
@@ -143,12 +147,20 @@ impl Chooser {
             }
             (Some(first_line), _) => self.known(&canonical, look, own_identity, first_line, naming)?,
         };
+        if self.stop.is_raised() {
+            return Ok(source); // whoever stopped looking did not find out: it is neither known nor new
+        }
         let file = Seen { path: canonical, stat, encoding, first_line, naming };
         match known {
             Known::New { identity, replaces } => self.read_from_start(source, path, &file, identity, replaces),
+            Known::Part(row) if !self.indices_exist(&row)? => {
+                self.read_from_start(source, path, &file, row.identity, Some(row.id))
+            }
             Known::Row(row, _) if self.again || !self.indices_exist(&row)? => {
                 self.read_from_start(source, path, &file, row.identity, Some(row.id))
             }
+            // No line in it is new, so there is no progress to be stored.
+            Known::Part(row) => Ok(self.untracked(source, row.identity, &file)),
             Known::Row(row, places) => {
                 let at_end = places.length == Some(row.mark.offset)
                     || (places.length == Some(row.reached.0) && places.agree(row.reached));
@@ -165,7 +177,7 @@ impl Chooser {
 
     /// Finds the row that a file belongs to.
     fn known(&self, path: &Path, look: Look, own_identity: [u8; 8], first_line: u64, naming: i64) -> Result<Known> {
-        let stat = look.stat;
+        let (stat, packed) = (look.stat, look.encoding != Encoding::Plain);
         let mut own = self.rows("identity = ? AND first_line = ?", naming, (own_identity, first_line as i64))?;
         let others = self.rows("first_line = ? AND files.id <= ?", naming, (first_line as i64, self.rows_before))?;
         // `access.log.1` and `access.log.1.gz`, while logrotate has both, are one log under one name.
@@ -185,10 +197,19 @@ impl Chooser {
             true => Places::default(),
             false => look.at(offsets, &self.stop).unwrap_or_default(),
         };
+        // A packed file that ends before all of a row was seen: gzip(1) is at work on it, or it is damaged.
+        let part = |row: &&FileRecord| {
+            packed
+                && row.identity != own_identity
+                && !places.reach(&row.mark)
+                && (is_own(row) || !self.still_there(row, &stat))
+        };
+        let part = candidates.own.iter().chain(&candidates.others).find(part).cloned();
         let found = choose_row(candidates, &places, |row| self.still_there(row, &stat));
-        Ok(match found {
-            Some(row) => Known::Row(Box::new(row), places),
-            None => Known::New { identity: own_identity, replaces: None },
+        Ok(match (found, part) {
+            (found, Some(part)) if found.as_ref().is_none_or(|row| row.mark.offset == 0) => Known::Part(Box::new(part)),
+            (Some(row), _) => Known::Row(Box::new(row), places),
+            (None, _) => Known::New { identity: own_identity, replaces: None },
         })
     }
 
@@ -231,8 +252,8 @@ impl Chooser {
             let nothing = Mark::default();
             transaction.prepare_cached(
                 "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns, encoding,
-                    watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?)",
+                    watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim, first_sent)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?)",
             )?
             .execute(params![
                 self.destination,
@@ -250,6 +271,7 @@ impl Chooser {
                 nothing.tail as i64,
                 self.run,
                 self.run,
+                !self.again,
             ])?;
             Ok(Ok(transaction.last_insert_rowid()))
         })?;
@@ -271,7 +293,8 @@ impl Chooser {
             return Ok(self.untracked(source, row.identity, file));
         }
         // Only what this run itself has sent before it was interrupted is its own when it turns out to be there.
-        let confirms = self.resumes && row.run == self.run && row.state == FileState::InProgress;
+        let own = row.run == self.run && row.state == FileState::InProgress && row.first_sent;
+        let confirms = self.resumes && self.may_confirm && own;
         let claimed = self.store.write(Safe::FromKill, |transaction| {
             if let Some(owner) = self.other_reader(transaction, file, row.identity)? {
                 return Ok(Err(owner));
@@ -279,7 +302,7 @@ impl Chooser {
             transaction
                 .prepare_cached(
                     "UPDATE files SET path = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, encoding = ?,
-                    state = 'in_progress', why = NULL, unfinished = 0, run = ?, claim = ? WHERE id = ?",
+                    first_sent = CASE state WHEN 'in_progress' THEN first_sent ELSE 1 END, state = 'in_progress', why = NULL, unfinished = 0, run = ?, claim = ? WHERE id = ?",
                 )?
                 .execute(params![
                     path_bytes(&file.path),
@@ -412,15 +435,25 @@ struct Seen {
 }
 
 /// The row whose content is here. Rows of the file's own identity, path or inode come first, the one that reaches
-/// furthest; then others in their order, if their content is no longer where it was.
+/// furthest; then others in their order, if their content is no longer where it was. Rows of which nothing is settled
+/// agree with whatever begins so; they come last.
 fn choose_row(
     candidates: Candidates,
     places: &Places,
     mut still_there: impl FnMut(&FileRecord) -> bool,
 ) -> Option<FileRecord> {
-    let here = |row: &FileRecord| places.holds(&row.mark);
-    let own = candidates.own.into_iter().filter(here).max_by_key(|row| row.mark.offset);
-    own.or_else(|| candidates.others.into_iter().filter(here).find(|row| !still_there(row)))
+    let Candidates { mut own, mut others } = candidates;
+    own.retain(|row| places.holds(&row.mark));
+    others.retain(|row| places.holds(&row.mark));
+    others.sort_by_key(|row| row.mark.offset == 0);
+    let own = own.into_iter().max_by_key(|row| row.mark.offset);
+    if own.as_ref().is_some_and(|row| row.mark.offset > 0) {
+        return own;
+    }
+    match own {
+        Some(own) => others.into_iter().find(|row| row.mark.offset > 0 && !still_there(row)).or(Some(own)),
+        None => others.into_iter().find(|row| !still_there(row)),
+    }
 }
 
 fn start(row: &FileRecord, first_line: Option<u64>, confirms: bool) -> Start {

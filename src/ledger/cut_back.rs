@@ -21,33 +21,34 @@ struct About {
     offset: u64,
 }
 
-/// Cuts `kept` back. `watermarks`: of the files that are not complete, by their canonical path.
+/// Cuts `kept` back. `folders`: the working directories of the run's parts, which names in it may be relative to;
+/// `watermarks`: of the files that are not complete, by their canonical path.
 ///
 /// # Errors
 /// If the file is there and cannot be read or written.
-pub(super) fn cut_back(kept: &Kept, watermarks: &HashMap<PathBuf, u64>) -> Result<()> {
+pub(super) fn cut_back(kept: &Kept, folders: &[String], watermarks: &HashMap<PathBuf, u64>) -> Result<()> {
     // A pipe or a device keeps nothing; a file that is gone was taken away by somebody who had read it.
     if !std::fs::metadata(&kept.path).is_ok_and(|metadata| metadata.is_file()) {
         return Ok(());
     }
-    cut(kept, watermarks).map_err(|error| {
+    cut(kept, |source| watermark_of(source, folders, watermarks)).map_err(|error| {
         Error::failed(format!("cannot cut {} back to where the run was: {}", kept.path.display(), io_reason(&error)))
             .hint("move it away, then go on with --resume")
     })
 }
 
-fn cut(kept: &Kept, watermarks: &HashMap<PathBuf, u64>) -> io::Result<()> {
+fn cut(kept: &Kept, watermark_of: impl Fn(&str) -> Option<u64>) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(&kept.path)?;
     if file.metadata()?.len() > kept.bytes {
         file.set_len(kept.bytes)?;
     }
-    if !lines(&file, |_| Ok(()), watermarks)? {
+    if !lines(&file, kept.from, |_| Ok(()), &watermark_of)? {
         return file.sync_all();
     }
     let folder = kept.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let new = tempfile::NamedTempFile::new_in(folder)?;
     let mut output = BufWriter::new(new.as_file());
-    lines(&File::open(&kept.path)?, |line| output.write_all(line), watermarks)?;
+    lines(&File::open(&kept.path)?, kept.from, |line| output.write_all(line), &watermark_of)?;
     output.flush()?;
     drop(output);
     new.as_file().set_permissions(file.metadata()?.permissions())?;
@@ -56,25 +57,30 @@ fn cut(kept: &Kept, watermarks: &HashMap<PathBuf, u64>) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives each line before its file's watermark to `keep`, and says whether there are others.
+/// Gives the first `from` bytes and each line before its file's watermark to `keep`, and says whether there are others.
 fn lines(
     file: &File,
+    from: u64,
     mut keep: impl FnMut(&[u8]) -> io::Result<()>,
-    watermarks: &HashMap<PathBuf, u64>,
+    watermark_of: impl Fn(&str) -> Option<u64>,
 ) -> io::Result<bool> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let (mut line, mut others) = (Vec::new(), false);
+    let mut at = 0;
     let mut known: HashMap<String, Option<u64>> = HashMap::new();
     loop {
         line.clear();
         if reader.read_until(b'\n', &mut line)? == 0 {
             return Ok(others);
         }
+        let is_other_run_s = at < from;
+        at += line.len() as u64;
         // What is no line of ours is kept, whatever it is.
-        let behind = serde_json::from_slice::<About>(&line).is_ok_and(|about| {
-            let watermark = *known.entry(about.source).or_insert_with_key(|source| watermark_of(source, watermarks));
-            watermark.is_some_and(|watermark| about.offset >= watermark)
-        });
+        let behind = !is_other_run_s
+            && serde_json::from_slice::<About>(&line).is_ok_and(|about| {
+                let watermark = *known.entry(about.source).or_insert_with_key(|source| watermark_of(source));
+                watermark.is_some_and(|watermark| about.offset >= watermark)
+            });
         if behind {
             others = true;
         } else {
@@ -83,10 +89,16 @@ fn lines(
     }
 }
 
-fn watermark_of(source: &str, watermarks: &HashMap<PathBuf, u64>) -> Option<u64> {
-    let path = Path::new(source);
-    let canonical = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
-    canonical.and_then(|path| watermarks.get(&path)).or_else(|| watermarks.get(path)).copied()
+/// The watermark of the file that some part of the run called `source`. `None` where that is nobody's name, or where two
+/// parts may have meant two files by it: a line that is there twice is better than none.
+fn watermark_of(source: &str, folders: &[String], watermarks: &HashMap<PathBuf, u64>) -> Option<u64> {
+    let mut called = folders.iter().filter_map(|folder| {
+        let path = Path::new(folder).join(source);
+        let canonical = std::fs::canonicalize(&path).or_else(|_| std::path::absolute(&path)).ok()?;
+        watermarks.get_key_value(&canonical).or_else(|| watermarks.get_key_value(Path::new(source)))
+    });
+    let (path, watermark) = called.next()?;
+    called.all(|(other, _)| other == path).then_some(*watermark)
 }
 
 #[cfg(test)]
@@ -105,12 +117,35 @@ mod tests {
         let before = [line(a, 0), line("done.log", 999), "junk\n".to_owned(), line("-", 4)].concat();
         let all = [before.clone(), line(a, 100), line("-", 5), line(a, 99)].concat();
         let behind = line(a, 0);
+        let here = [".".to_owned()];
         let watermarks = HashMap::from([(std::fs::canonicalize(&log).unwrap(), 100), (PathBuf::from("-"), 5)]);
         std::fs::write(&path, [all.clone(), behind].concat()).unwrap();
-        let kept = Kept { path: path.clone(), bytes: all.len() as u64 };
-        cut_back(&kept, &watermarks).unwrap();
+        let kept = Kept { path: path.clone(), from: 0, bytes: all.len() as u64 };
+        cut_back(&kept, &here, &watermarks).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), [before, line(a, 99)].concat());
-        let gone = Kept { path: folder.path().join("gone"), bytes: 4 };
-        cut_back(&gone, &watermarks).unwrap();
+        let gone = Kept { path: folder.path().join("gone"), from: 0, bytes: 4 };
+        cut_back(&gone, &here, &watermarks).unwrap();
+    }
+
+    #[test]
+    fn names_are_relative_to_where_they_were_typed_and_other_runs_lines_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        for name in ["one", "two"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+            std::fs::write(root.join(name).join("same.log"), "").unwrap();
+        }
+        std::fs::write(root.join("one/a.log"), "").unwrap();
+        let line = |source: &str, offset: u64| format!("{}\n", serde_json::json!({"source": source, "offset": offset}));
+        let path = root.join("kept.ndjson");
+        let other_run_s = line("a.log", 200);
+        let written = [other_run_s.clone(), line("a.log", 5), line("a.log", 100), line("same.log", 100)];
+        std::fs::write(&path, written.concat()).unwrap();
+        let marks = ["one/a.log", "one/same.log", "two/same.log"].map(|name| (root.join(name), 50));
+        let folders = ["one", "two"].map(|name| root.join(name).display().to_string());
+        let kept = Kept { path: path.clone(), from: other_run_s.len() as u64, bytes: u64::MAX };
+        cut_back(&kept, &folders, &HashMap::from(marks)).unwrap();
+        let left = [other_run_s, line("a.log", 5), line("same.log", 100)].concat();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
     }
 }

@@ -41,6 +41,11 @@ impl Places {
         self.tails.contains(&(offset, tail))
     }
 
+    /// Whether there are as many bytes as `mark` is about.
+    pub(super) fn reach(&self, mark: &Mark) -> bool {
+        self.tails.iter().any(|(offset, _)| *offset == mark.offset)
+    }
+
     /// Whether all before `mark` is here.
     pub(super) fn holds(&self, mark: &Mark) -> bool {
         self.agree((mark.offset, mark.tail))
@@ -71,7 +76,8 @@ impl Look {
     }
 
     /// Looks at the bytes before each of `offsets`. A plain file is read there alone; a packed one is unpacked up to the
-    /// last of them. What is damaged ends at the damage.
+    /// last of them. What is damaged ends at the damage; and where `stop` is raised, that what was not looked at is
+    /// missing says nothing.
     ///
     /// # Errors
     /// What the system says.

@@ -27,8 +27,8 @@ pub use records::{Destination, FileRecord, FileState, Kept, RunRecord, RunState,
 pub use run::{KillPoint, Run};
 pub use store::default_path;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub struct RunSpec {
     pub command: String,
     /// The sources as the user named them, made absolute: `logs` in another folder is another source.
     pub sources: Vec<String>,
+    /// The working directory: reports name sources as the user did.
+    pub folder: PathBuf,
     /// Where documents go.
     pub destination: Destination,
     /// `--namespace`.
@@ -84,15 +86,16 @@ impl Ledger {
         self.store.write(Safe::OnDisk, |transaction| {
             let destination = spec.destination.number(transaction)?;
             transaction.execute(
-                "INSERT INTO runs (parts, started_ms, pid, pid_started, command, sources, naming, destination, state,
-                    totals)
-                 VALUES (1, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
+                "INSERT INTO runs (parts, started_ms, pid, pid_started, command, sources, folders, naming, destination,
+                    state, totals)
+                 VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
                 params![
                     Timestamp::now().as_millisecond(),
                     self.owner.pid,
                     self.owner.started,
                     spec.command,
                     json(&spec.sources),
+                    json(&[spec.folder.to_string_lossy()]),
                     spec.naming(),
                     destination,
                     json(&RunTotals::default()),
@@ -117,10 +120,15 @@ impl Ledger {
             };
             may_go_on(&record, spec).map_err(Trouble::Ours)?;
             let destination = spec.destination.number(transaction)?;
+            let mut folders = record.folders.clone();
+            let here = spec.folder.to_string_lossy().into_owned();
+            if !folders.contains(&here) {
+                folders.push(here);
+            }
             transaction.execute(
                 "UPDATE runs SET parts = parts + 1, pid = ?, pid_started = ?, state = 'running', ended_ms = NULL,
-                    exit_code = NULL WHERE id = ?",
-                params![self.owner.pid, self.owner.started, record.id],
+                    exit_code = NULL, folders = ? WHERE id = ?",
+                params![self.owner.pid, self.owner.started, json(&folders), record.id],
             )?;
             Ok((self.run_of(record.id, destination, spec, record.totals), record))
         })?;
@@ -130,7 +138,7 @@ impl Ledger {
             Ok(rows.into_iter().map(|row| (row.path, row.mark.offset)).collect::<HashMap<_, _>>())
         })?;
         for kept in [&record.malformed, &record.dead_letters].into_iter().flatten() {
-            cut_back::cut_back(kept, &watermarks)?;
+            cut_back::cut_back(kept, &record.folders, &watermarks)?;
         }
         Ok(run)
     }
@@ -244,6 +252,7 @@ impl Run {
             again,
             namespace: spec.namespace.clone(),
             resumes,
+            may_confirm: spec.may_confirm(),
             index_exists,
             indices_known: HashMap::new(),
             stop: Arc::clone(stop),
@@ -255,6 +264,12 @@ impl Run {
 }
 
 impl RunSpec {
+    /// Whether a document that is there already, when a run is gone on with, is one that an earlier part of it sent.
+    pub fn may_confirm(&self) -> bool {
+        // An equal line anywhere has the same id where ids are made of content alone.
+        self.destination.id_mode == "source"
+    }
+
     fn naming(&self) -> i64 {
         choose::naming(&self.namespace, self.source_name.as_deref())
     }
@@ -291,6 +306,12 @@ fn may_go_on(record: &RunRecord, spec: &RunSpec) -> Result<()> {
             flag => format!("run {id} was begun with {flag} {there:?}, not {here:?}"),
         };
         return Err(Error::usage(message).hint("give it the same again, or load without --resume"));
+    }
+    let sorted = |sources: &[String]| sources.iter().cloned().collect::<BTreeSet<_>>();
+    if sorted(&record.sources) != sorted(&spec.sources) {
+        let (there, here) = (record.sources.join(" "), spec.sources.join(" "));
+        return Err(Error::usage(format!("run {id} loads other sources ({there}) than these ({here})"))
+            .hint("name the same again, or load without --resume: what is loaded already is left out"));
     }
     if record.naming != spec.naming() {
         return Err(Error::usage(format!("run {id} was begun under another --namespace or --source-name"))

@@ -152,6 +152,9 @@ pub struct RunRecord {
     pub malformed: Option<Kept>,
     /// The same for rejected documents.
     pub dead_letters: Option<Kept>,
+    /// The working directories of its parts.
+    #[serde(skip)]
+    pub(super) folders: Vec<String>,
     /// The hash of `--namespace` and `--source-name`.
     #[serde(skip)]
     pub(super) naming: i64,
@@ -162,24 +165,28 @@ pub struct RunRecord {
 pub struct Kept {
     /// Where it lies.
     pub path: PathBuf,
+    /// The length that it had when the run began: lines of other runs, which stay.
+    #[serde(skip)]
+    pub from: u64,
     /// Bytes. What lies behind was written by a run that was killed before it could store a watermark.
     pub bytes: u64,
 }
 
 /// Selects runs; to be followed by a WHERE clause on `runs` or an ORDER.
 pub(super) const SELECT_RUNS: &str = "
-    SELECT runs.id, parts, state, exit_code, started_ms, ended_ms, pid, pid_started, command, sources, naming, totals,
-           malformed_path, malformed_bytes, dead_letters_path, dead_letters_bytes,
+    SELECT runs.id, parts, state, exit_code, started_ms, ended_ms, pid, pid_started, command, sources, folders, naming, totals,
+           malformed_path, malformed_from, malformed_bytes, dead_letters_path, dead_letters_from, dead_letters_bytes,
            cluster, index_pattern, id_mode, schema, pipeline
     FROM runs JOIN destinations ON destinations.id = runs.destination ";
 
 impl RunRecord {
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         let owner = Owner { pid: row.get("pid")?, started: row.get("pid_started")? };
-        let kept = |path: &str, bytes: &str| -> rusqlite::Result<Option<Kept>> {
-            let path: Option<Vec<u8>> = row.get(path)?;
-            let bytes = row.get::<_, i64>(bytes)? as u64;
-            Ok(path.map(|path| Kept { path: path_of(path), bytes }))
+        let kept = |what: &str| -> rusqlite::Result<Option<Kept>> {
+            let path: Option<Vec<u8>> = row.get(format!("{what}_path").as_str())?;
+            let from: i64 = row.get(format!("{what}_from").as_str())?;
+            let bytes: i64 = row.get(format!("{what}_bytes").as_str())?;
+            Ok(path.map(|path| Kept { path: path_of(path), from: from as u64, bytes: bytes as u64 }))
         };
         Ok(RunRecord {
             id: row.get("id")?,
@@ -199,8 +206,9 @@ impl RunRecord {
                 pipeline: row.get("pipeline")?,
             },
             totals: from_json(row, "totals")?,
-            malformed: kept("malformed_path", "malformed_bytes")?,
-            dead_letters: kept("dead_letters_path", "dead_letters_bytes")?,
+            malformed: kept("malformed")?,
+            dead_letters: kept("dead_letters")?,
+            folders: from_json(row, "folders")?,
             naming: row.get("naming")?,
         })
     }
@@ -279,6 +287,8 @@ pub struct FileRecord {
     /// End and tail of what was read, a half last line that was taken included.
     pub(super) reached: (u64, u64),
     pub(super) unfinished: u64,
+    /// Whether the run that read it last may have been the first to send its lines.
+    pub(super) first_sent: bool,
     /// A run that says it is reading it, and the process of that run.
     pub(super) claim: Option<(i64, Owner)>,
 }
@@ -324,6 +334,7 @@ impl FileRecord {
             },
             reached: (row.get::<_, i64>("reached")? as u64, row.get::<_, i64>("reached_tail")? as u64),
             unfinished: row.get::<_, i64>("unfinished")? as u64,
+            first_sent: row.get("first_sent")?,
             claim,
         })
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::choose::{UNTRACKED, encoding_name};
-use super::records::{FileState, RunTotals, json, path_bytes};
+use super::records::{FileRecord, FileState, RunTotals, SELECT_FILES, json, path_bytes, rows};
 use super::store::{Safe, Store};
 use crate::error::{Kind, Result};
 use crate::pipeline::report::collect::{FileProgress, Progress};
@@ -30,8 +30,6 @@ const STORE_EVERY: Duration = Duration::from_millis(200);
 const STORE_EVERY_TIMES: u32 = 4;
 /// How many files' progress is gathered, at most.
 const GATHERED_MAX: usize = 4096;
-/// How many of a file's indices are remembered. Beyond that a deleted index may go unnoticed.
-const INDICES_MAX: usize = 1000;
 
 /// Where a run may be killed by a test, to show that it can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +55,8 @@ pub struct Run {
     pub(super) open: HashMap<FileId, Open>,
     /// What is to be stored next: the newest of each file.
     pub(super) gathered: BTreeMap<FileId, Gathered>,
-    pub(super) malformed: Option<LinesFile>,
-    pub(super) dead_letters: Option<LinesFile>,
+    pub(super) malformed: Option<(LinesFile, u64)>,
+    pub(super) dead_letters: Option<(LinesFile, u64)>,
     pub(super) stored: Instant,
     pub(super) store_every: Duration,
     /// The ledger has failed, which was told: nothing more is stored, so that the run ends soon.
@@ -114,14 +112,27 @@ impl Run {
         self.store.path().with_file_name(format!("run-{}.{what}.ndjson", self.id))
     }
 
-    /// Watermarks are stored only when what this file holds is safe on disk.
-    pub fn keep_malformed(&mut self, file: LinesFile) {
-        self.malformed = Some(file);
+    /// Watermarks are stored only when what these files hold of malformed lines and rejected documents is safe on disk.
+    /// Each comes with the length that it had when the run began; what follows is the run's own.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub fn keep(&mut self, malformed: Option<(LinesFile, u64)>, dead_letters: Option<(LinesFile, u64)>) -> Result<()> {
+        (self.malformed, self.dead_letters) = (malformed, dead_letters);
+        // Known before the first line is written, so that a kill before the first watermark leaves nothing behind.
+        self.store_run(|_| Ok(()))
     }
 
-    /// The same for rejected documents.
-    pub fn keep_dead_letters(&mut self, file: LinesFile) {
-        self.dead_letters = Some(file);
+    fn store_run(
+        &self,
+        and: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<(), super::store::Trouble>,
+    ) -> Result<()> {
+        let malformed_bytes = synced(&self.malformed)?;
+        let dead_letters_bytes = synced(&self.dead_letters)?;
+        self.store.write(Safe::OnDisk, |transaction| {
+            self.update_run(transaction, malformed_bytes, dead_letters_bytes)?;
+            and(transaction)
+        })
     }
 
     /// A test aid: kills this process at the n-th passing (from 1) of a point.
@@ -154,7 +165,7 @@ impl Run {
     }
 
     fn gather(&mut self, progress: &FileProgress<'_>, done: Option<(FileState, Option<String>)>) {
-        let FileProgress { file, watermark, whole_lines, report } = progress;
+        let FileProgress { file, watermark, whole_lines, report, indices } = progress;
         let start = file.start.as_ref();
         let open =
             self.open.entry(file.id).or_insert_with(|| Open { row: start.map(|start| start.tag), ..Open::default() });
@@ -178,7 +189,7 @@ impl Run {
             path: PathBuf::from(&report.uri),
             encoding: encoding_name(file.encoding),
         });
-        let indices = report.counts.indices.keys().take(INDICES_MAX).map(ToString::to_string).collect();
+        let indices = indices.iter().map(ToString::to_string).collect();
         let unfinished = report.unfinished.map_or(0, |line| line.bytes);
         let (whole, reached) = (**whole_lines, **watermark);
         self.gathered.insert(file.id, Gathered { row: open.row, whole, reached, indices, unfinished, done, stream });
@@ -202,8 +213,8 @@ impl Run {
     }
 
     fn store_gathered(&mut self) -> Result<()> {
-        let malformed_bytes = self.malformed.as_ref().map_or(Ok(0), LinesFile::sync)?;
-        let dead_letters_bytes = self.dead_letters.as_ref().map_or(Ok(0), LinesFile::sync)?;
+        let malformed_bytes = synced(&self.malformed)?;
+        let dead_letters_bytes = synced(&self.dead_letters)?;
         self.transactions += 1;
         self.may_be_killed(KillPoint::BeforeStored);
         let made = self.store.write(Safe::OnDisk, |transaction| {
@@ -274,17 +285,20 @@ impl Run {
         malformed_bytes: u64,
         dead_letters_bytes: u64,
     ) -> Result<(), super::store::Trouble> {
-        let path = |file: &Option<LinesFile>| file.as_ref().map(|file| path_bytes(file.path()).to_vec());
+        let path = |kept: &Option<(LinesFile, u64)>| kept.as_ref().map(|(file, _)| path_bytes(file.path()).to_vec());
+        let from = |kept: &Option<(LinesFile, u64)>| kept.as_ref().map_or(0, |(_, from)| *from) as i64;
         transaction
             .prepare_cached(
-                "UPDATE runs SET totals = ?, malformed_path = ?, malformed_bytes = ?, dead_letters_path = ?,
-                    dead_letters_bytes = ? WHERE id = ?",
+                "UPDATE runs SET totals = ?, malformed_path = ?, malformed_from = ?, malformed_bytes = ?,
+                    dead_letters_path = ?, dead_letters_from = ?, dead_letters_bytes = ? WHERE id = ?",
             )?
             .execute(params![
                 json(&self.totals),
                 path(&self.malformed),
+                from(&self.malformed),
                 malformed_bytes as i64,
                 path(&self.dead_letters),
+                from(&self.dead_letters),
                 dead_letters_bytes as i64,
                 self.id,
             ])?;
@@ -332,10 +346,7 @@ impl Run {
             Ended::Failed(error) if error.kind == Kind::Stopped => "stopped",
             Ended::Failed(_) => "failed",
         };
-        let malformed_bytes = self.malformed.as_ref().map_or(Ok(0), LinesFile::sync)?;
-        let dead_letters_bytes = self.dead_letters.as_ref().map_or(Ok(0), LinesFile::sync)?;
-        self.store.write(Safe::OnDisk, |transaction| {
-            self.update_run(transaction, malformed_bytes, dead_letters_bytes)?;
+        self.store_run(|transaction| {
             transaction.execute(
                 "UPDATE runs SET state = ?, exit_code = ?, ended_ms = ? WHERE id = ?",
                 params![state, report.exit_code(), Timestamp::now().as_millisecond(), self.id],
@@ -346,6 +357,12 @@ impl Run {
                     "DELETE FROM files WHERE claim = ? AND watermark = 0 AND reached = 0 AND state = 'in_progress'",
                     [self.id],
                 )?;
+                // All sources were gone through, but one that an earlier part began was not to be read to its end.
+                let sql = format!("{SELECT_FILES} WHERE files.run = ? AND files.state = 'in_progress'");
+                let begun = rows(transaction, &sql, [self.id], FileRecord::from_row)?;
+                if begun.iter().any(|row| row.path.is_relative() || row.path.exists()) {
+                    transaction.execute("UPDATE runs SET state = 'stopped' WHERE id = ?", [self.id])?;
+                }
             }
             transaction.execute("UPDATE files SET claim = NULL WHERE claim = ?", [self.id])?;
             Ok(())
@@ -357,4 +374,9 @@ impl Run {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
+}
+
+/// The length of a file, all of it safe.
+fn synced(kept: &Option<(LinesFile, u64)>) -> Result<u64> {
+    kept.as_ref().map_or(Ok(0), |(file, _)| file.sync())
 }

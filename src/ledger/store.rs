@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -87,6 +87,17 @@ CREATE INDEX files_by_run ON files (run);
 CREATE INDEX files_by_claim ON files (claim) WHERE claim IS NOT NULL;
 ";
 
+/// What version 2 added.
+const TABLES_2: &str = "
+-- Whether the run that reads the file may be the first that sends its lines; what is there already is its own then.
+ALTER TABLE files ADD COLUMN first_sent INTEGER NOT NULL DEFAULT 0;
+-- The working directories of a run's parts, against which their relative names are to be understood; JSON.
+ALTER TABLE runs ADD COLUMN folders TEXT NOT NULL DEFAULT '[]';
+-- The length that the files beside a run had when it began: other runs' lines, which stay.
+ALTER TABLE runs ADD COLUMN malformed_from INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN dead_letters_from INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The open file. Handles of it share one connection.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -151,9 +162,13 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(32);
         // Another process may have made the tables just now, so the version is read again under the lock.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if ask(&transaction, "PRAGMA user_version")? < VERSION {
+        let version = ask(&transaction, "PRAGMA user_version")?;
+        if version < 1 {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
+        }
+        if version < 2 {
+            transaction.execute_batch(TABLES_2)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -301,6 +316,20 @@ mod tests {
         Store::open(&path).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+    }
+
+    #[test]
+    fn one_of_the_first_version_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let store = Store::open(&path).unwrap();
+        store.read(|connection| Ok(connection.execute_batch("SELECT first_sent FROM files")?)).unwrap();
+        Store::open(&path).unwrap();
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Night {
             spec: RunSpec {
                 command: "loghaul load".into(),
                 sources: vec!["logs".into()],
+                folder: "/".into(),
                 destination,
                 namespace: String::new(),
                 source_name: None,
@@ -231,6 +232,7 @@ impl Night {
         report: &mut FileReport,
         watermarks_left: &mut u64,
     ) {
+        let indices = BTreeSet::from([Arc::from(self.index.as_str())]);
         let mut bytes = Vec::new();
         let damage = input.read_to_end(&mut bytes).err();
         let start = file.start.as_ref().unwrap();
@@ -268,8 +270,7 @@ impl Night {
             all.outcomes.indexed += counts.indexed;
             all.outcomes.confirmed += counts.confirmed;
             all.outcomes.duplicate += counts.duplicate;
-            *all.indices.entry(Arc::from(self.index.as_str())).or_default() += 1;
-            let progress = FileProgress { file, watermark: &watermark, whole_lines: &whole, report };
+            let progress = FileProgress { file, watermark: &watermark, whole_lines: &whole, report, indices: &indices };
             run.progress(&Progress::Watermark(progress)).unwrap();
             if *watermarks_left < TO_THE_END / 2 {
                 run.store().unwrap(); // the last one before the kill is the one that counts
@@ -283,7 +284,7 @@ impl Night {
             Some(error) => FileStatus::Damaged { offset: watermark.offset, why: error.to_string() },
             None => FileStatus::Loaded,
         };
-        let progress = FileProgress { file, watermark: &watermark, whole_lines: &whole, report };
+        let progress = FileProgress { file, watermark: &watermark, whole_lines: &whole, report, indices: &indices };
         run.progress(&Progress::Done(progress)).unwrap();
     }
 }
@@ -449,6 +450,81 @@ fn equal_first_lines_and_copies_are_sources_of_their_own() {
     assert_eq!(packed.load().indexed, 0);
 }
 
+/// Lines that gzip cannot shrink much, so that half a packed file holds about half of them.
+fn dense(range: std::ops::Range<u64>) -> String {
+    range.map(|n| format!("{n} {}\n", fastrand::Rng::with_seed(n).u64(..))).collect()
+}
+
+#[test]
+fn a_log_that_is_being_packed_holds_nothing_new() {
+    for (original_is_there, ending) in [(true, "half"), (true, "whole"), (false, "half"), (false, "damaged")] {
+        let what = format!("{original_is_there} {ending}");
+        let night = Night::new();
+        night.write("access.log", dense(0..400));
+        night.load();
+        // Renamed and packed in one night; a new log begins.
+        night.rename("access.log", "access.log.1");
+        night.write("packing", dense(0..400));
+        night.compress("packing", "packing.gz");
+        let packed = fs::read(night.path("packing.gz")).unwrap();
+        fs::remove_file(night.path("packing.gz")).unwrap();
+        night.write("access.log", lines(2, 0..10));
+        let mut part = packed.clone();
+        match ending {
+            "half" => part.truncate(packed.len() / 2),
+            "damaged" => part[packed.len() / 2..].fill(0xff),
+            _ => {}
+        }
+        night.write("access.log.1.gz", part);
+        if !original_is_there {
+            fs::remove_file(night.path("access.log.1")).unwrap();
+        }
+        let did = night.load();
+        assert_eq!((did.indexed, night.documents()), (10, 410), "{what}: {did:?}");
+        // gzip comes to its end.
+        let _ = fs::remove_file(night.path("access.log.1"));
+        night.write("access.log.1.gz", &packed);
+        assert_eq!(night.load().counts(), (0, 0, 0), "{what}");
+        assert_eq!(night.documents(), 410, "{what}");
+    }
+}
+
+#[test]
+fn a_stop_during_the_look_into_a_packed_log_makes_nothing_new_of_it() {
+    let night = Night::new();
+    night.write("access.log", lines(1, 0..300));
+    night.load();
+    night.compress("access.log", "access.log.1.gz");
+    let run = night.ledger().begin(&night.spec).unwrap();
+    let stop = Arc::new(Stop::new());
+    let there: IndexExists = Box::new(|_| Ok(true));
+    let chooser = run.chooser(&night.spec, false, false, there, &stop).unwrap();
+    stop.raise(crate::pipeline::stop::Reason::Failed(Error::stopped("enough")));
+    let sources = vec![night.source("access.log.1.gz")].into_iter();
+    assert_eq!(crate::commands::only_new::OnlyNew::new(sources, chooser, Arc::clone(&stop)).count(), 0);
+    run.finish(&Report::new(0.1, None)).unwrap();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    assert_eq!(night.documents(), 300);
+}
+
+#[test]
+fn a_row_of_which_nothing_is_settled_gives_way_to_a_predecessor() {
+    let night = Night::new();
+    night.write("access.log", lines(1, 0..300));
+    night.load();
+    night.compress("access.log", "access.log.1.gz");
+    // A run that took it for new, and ended before its first watermark.
+    let run = night.ledger().begin(&night.spec).unwrap();
+    let mut chooser = night.chooser(&run, false);
+    chooser.rows_before = 0;
+    let start = chooser.choose(night.source("access.log.1.gz")).unwrap().start.unwrap();
+    assert_eq!(start.mark.offset, 0);
+    drop(run);
+    night.ledger().store.write(Safe::OnDisk, |t| Ok(t.execute("UPDATE runs SET state = 'failed'", [])?)).unwrap();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    assert_eq!(night.documents(), 300);
+}
+
 #[test]
 fn a_last_line_that_was_taken_too_early_is_loaded_again_when_it_has_grown() {
     let mut night = Night::new();
@@ -575,6 +651,86 @@ fn lines_sent_after_the_last_stored_watermark_are_confirmed_on_resume_and_duplic
 }
 
 #[test]
+fn what_others_have_sent_is_not_confirmed_on_resume() {
+    // Loaded, and loaded again; the second load is killed, also before its first watermark.
+    for kill_after in [1, 40] {
+        let mut night = Night::new();
+        night.write("a.log", lines(1, 0..100));
+        night.load();
+        night.again = true;
+        night.load_killed(kill_after);
+        night.again = false;
+        let did = night.resume(TO_THE_END);
+        assert_eq!((did.indexed, did.confirmed, did.duplicate), (0, 0, 100 - kill_after), "{did:?}");
+        // Loaded by one run as far as it came and by another to the end.
+        night.again = true;
+        night.load_killed(kill_after);
+        night.again = false;
+        night.owner = Owner { pid: u32::MAX >> 2, started: "gone".into() };
+        let run = night.ledger().begin(&night.spec).unwrap();
+        night.haul(run, &night.listed(), false, 10);
+        night.owner = Owner::me();
+        assert_eq!(night.resume(TO_THE_END).confirmed, 0);
+    }
+    // Where equal lines have one id, it may be anybody's.
+    let mut night = Night::new();
+    night.spec.destination.id_mode = "content".into();
+    night.write("a.log", lines(1, 0..100));
+    night.load_killed(40);
+    let run = night.ledger().resume(&night.spec, None).unwrap();
+    assert!(!night.chooser(&run, true).choose(night.source("a.log")).unwrap().start.unwrap().confirms);
+}
+
+#[test]
+fn a_run_is_not_complete_while_one_of_its_files_is_in_progress() {
+    let mut night = Night::new();
+    night.write("a.log", lines(1, 0..100));
+    night.write("b.log", lines(2, 0..100));
+    night.load_killed(40);
+    let run = night.ledger().resume(&night.spec, None).unwrap();
+    night.haul(run, &["b.log".into()], true, TO_THE_END);
+    assert_eq!(night.ledger().run(1).unwrap().state, RunState::Stopped);
+    assert_eq!(night.resume(TO_THE_END).indexed, 60);
+    assert_eq!(night.ledger().run(1).unwrap().state, RunState::Complete);
+    // What is gone keeps no run from its end.
+    night.write("c.log", lines(3, 0..100));
+    night.load_killed(40);
+    fs::remove_file(night.path("c.log")).unwrap();
+    night.resume(TO_THE_END);
+    assert_eq!(night.ledger().run(2).unwrap().state, RunState::Complete);
+}
+
+#[test]
+fn an_index_that_took_nothing_need_not_be_there() {
+    let night = Night::new();
+    night.write("a.log", lines(1, 0..10));
+    let mut run = night.ledger().begin(&night.spec).unwrap();
+    let source = night.chooser(&run, false).choose(night.source("a.log")).unwrap();
+    let start = source.start.unwrap();
+    let file = OpenFile {
+        id: 0,
+        facts: facts("a.log".into(), start.identity),
+        identity: start.identity,
+        first_line: Some(start.first_line),
+        encoding: crate::pipeline::decode::Encoding::Plain,
+        start: Some(start),
+    };
+    let mut report = FileReport::new("a.log");
+    report.status = FileStatus::Loaded;
+    // Addressed to an index, and dropped by a pipeline.
+    report.counts.indices.insert("nowhere".into(), 10);
+    let text = lines(1, 0..10);
+    let end = crate::pipeline::tail::end_of(text.as_bytes());
+    let mark = Mark { offset: text.len() as u64, tail: end.hash, counts: PrefixCounts::default() };
+    let indices = BTreeSet::new();
+    let progress =
+        FileProgress { file: &file, watermark: &mark, whole_lines: &mark, report: &report, indices: &indices };
+    run.progress(&Progress::Done(progress)).unwrap();
+    run.finish(&Report::new(0.1, None)).unwrap();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+}
+
+#[test]
 fn a_plain_load_after_a_kill_goes_on_at_the_watermark_too() {
     let mut night = Night::new();
     night.write("a.log", lines(1, 0..100));
@@ -677,7 +833,9 @@ fn resume_refuses_what_is_another_load() {
     }
     night.spec.sources = vec!["elsewhere".into()];
     assert!(resume(&night, None).is_err());
-    assert_eq!(resume(&night, Some(1)), Ok(1), "named by its number it may name its files otherwise");
+    assert!(resume(&night, Some(1)).unwrap_err().contains("run 1 loads other sources (logs) than these (elsewhere)"));
+    night.spec.sources = spec.sources.clone();
+    assert_eq!(resume(&night, Some(1)), Ok(1));
     assert!(resume(&night, Some(1)).unwrap_err().contains("is at work as process"));
     night.spec = spec;
     night.write("b.log", lines(2, 0..1));
@@ -746,7 +904,7 @@ fn malformed_lines_are_safe_before_the_watermark_and_cut_back_after_a_kill() {
     let mut run = night.ledger().begin(&night.spec).unwrap();
     let path = run.path_beside("malformed");
     let malformed = LinesFile::open(&path, 1 << 20).unwrap();
-    run.keep_malformed(malformed.clone());
+    run.keep(Some((malformed.clone(), 0)), None).unwrap();
     malformed.write(b"{\"stored\"}\n").unwrap();
     night.haul(run, &night.listed(), false, 40);
     malformed.write(b"{\"behind the watermark\"}\n").unwrap();
@@ -756,6 +914,28 @@ fn malformed_lines_are_safe_before_the_watermark_and_cut_back_after_a_kill() {
     assert_eq!((kept.path.as_path(), kept.bytes), (path.as_path(), 11));
     drop(LinesFile::open_cut_back(&kept.path, 1 << 20, kept.bytes).unwrap());
     assert_eq!(fs::read(&path).unwrap(), b"{\"stored\"}\n");
+}
+
+#[test]
+fn what_a_named_file_held_before_the_run_stays() {
+    let mut night = Night::new();
+    night.write("a.log", lines(1, 0..10));
+    let path = night.path("state/letters.ndjson");
+    night.load(); // makes the folder
+    let before = format!("{}\n", serde_json::json!({"source": night.path("a.log"), "offset": 1_u64 << 40}));
+    fs::write(&path, &before).unwrap();
+    night.write("b.log", lines(2, 0..10));
+    night.owner = Owner { pid: u32::MAX >> 2, started: "gone".into() };
+    let mut run = night.ledger().begin(&night.spec).unwrap();
+    let letters = LinesFile::open(&path, u64::MAX).unwrap();
+    run.keep(None, Some((letters.clone(), before.len() as u64))).unwrap();
+    // Killed before its first watermark.
+    letters.write(b"{\"source\":\"b.log\",\"offset\":0}\n").unwrap();
+    letters.sync().unwrap();
+    drop(run);
+    night.owner = Owner::me();
+    night.ledger().resume(&night.spec, None).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
 }
 
 #[test]
@@ -779,7 +959,13 @@ fn a_stream_is_never_left_out_but_goes_on_when_its_run_does() {
         let counts = PrefixCounts { lines_read: offset / 100, ..PrefixCounts::default() };
         let mark = Mark { offset, tail: offset + 1, counts };
         run.store_every = Duration::ZERO;
-        let progress = FileProgress { file: &file, watermark: &mark, whole_lines: &mark, report: &report };
+        let progress = FileProgress {
+            file: &file,
+            watermark: &mark,
+            whole_lines: &mark,
+            report: &report,
+            indices: &BTreeSet::new(),
+        };
         run.progress(&Progress::Watermark(progress)).unwrap();
     }
     drop(run);
@@ -808,7 +994,13 @@ fn twenty_thousand_small_files_are_few_transactions() {
         let mut report = FileReport::new(id.to_string());
         report.status = FileStatus::Loaded;
         let mark = Mark::default();
-        let progress = FileProgress { file: &file, watermark: &mark, whole_lines: &mark, report: &report };
+        let progress = FileProgress {
+            file: &file,
+            watermark: &mark,
+            whole_lines: &mark,
+            report: &report,
+            indices: &BTreeSet::new(),
+        };
         run.progress(&Progress::Done(progress)).unwrap();
     }
     run.store().unwrap();

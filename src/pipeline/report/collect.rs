@@ -2,7 +2,7 @@
 //!
 //! It runs in the caller's thread, so whoever called learns of each moved watermark before anybody else can build on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ pub struct FileProgress<'a> {
     pub whole_lines: &'a Mark,
     /// What this run made of it so far, lines beyond the watermark included.
     pub report: &'a FileReport,
+    /// Indices that have documents of it, at most 1,000. One whose documents were all refused may not even be there.
+    pub indices: &'a BTreeSet<Arc<str>>,
 }
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
@@ -73,12 +75,18 @@ pub struct Keep {
     pub dead_letters: Option<LinesFile>,
     /// The run stops when more documents are rejected than this number *and* than this part (0 to 1) of all.
     pub rejected_max: Option<(u64, f64)>,
+    /// Whether documents of streams that are there already are this run's own, from before it was interrupted. Of files
+    /// it is known one by one.
+    pub confirms_streams: bool,
 }
 
 /// Lines to keep wait for the watermark, so that a run that goes on later finds in the files exactly what lies before
 /// it. Where one batch is stuck and thousands of others go by, memory comes first: beyond this many bytes they are
 /// written at once, and a later part of the run may write them again.
 const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// How many of a file's indices are remembered. Beyond that a deleted index may go unnoticed.
+const INDICES_MAX: usize = 1000;
 
 /// Lines of one receipt that are to be kept.
 #[derive(Debug, Default)]
@@ -124,6 +132,7 @@ struct Open {
     coverage: Coverage,
     close: Option<Close>,
     stored_bytes_read: Arc<AtomicU64>,
+    indices: BTreeSet<Arc<str>>,
     /// What is to be kept of lines beyond the watermark, by where their block starts.
     kept: BTreeMap<u64, Kept>,
 }
@@ -131,7 +140,7 @@ struct Open {
 impl Open {
     fn progress(&self) -> FileProgress<'_> {
         let (watermark, whole_lines) = (self.coverage.watermark(), self.coverage.whole_lines());
-        FileProgress { file: &self.file, watermark, whole_lines, report: &self.report }
+        FileProgress { file: &self.file, watermark, whole_lines, report: &self.report, indices: &self.indices }
     }
 }
 
@@ -202,14 +211,17 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             }
             None => Coverage::default(),
         };
-        self.open
-            .insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read, kept: BTreeMap::new() });
+        let (indices, kept) = (BTreeSet::new(), BTreeMap::new());
+        self.open.insert(file.id, Open { file, report, coverage, close: None, stored_bytes_read, indices, kept });
     }
 
     fn settled(&mut self, mut receipt: Receipt) -> Result<()> {
         let open = self.open.get_mut(&receipt.file).expect("a file is opened before it is settled");
-        if open.file.start.as_ref().is_some_and(|start| start.confirms) {
+        if open.file.start.as_ref().map_or(self.keep.confirms_streams, |start| start.confirms) {
             receipt.outcomes.confirm_duplicates();
+        }
+        if receipt.outcomes.indexed + receipt.outcomes.duplicate > 0 && open.indices.len() < INDICES_MAX {
+            open.indices.extend(receipt.indices.iter().map(|(index, _)| Arc::clone(index)));
         }
         open.report.counts.add_receipt(&receipt);
         let moved = open.coverage.settle(&receipt);
