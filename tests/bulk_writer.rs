@@ -698,6 +698,12 @@ fn busy_between_two_blocks_does_not_end_the_pause() {
         assert_eq!(ran.stats.pauses, 1);
         assert!(ran.took >= Duration::from_millis(3900), "one probe a second, took {:?}", ran.took);
     }
+    // Nor is it the end, when the time to give up is over before the next probe.
+    let server = ScriptedServer::new([block, Act::Answer(429, String::new()), Act::Index]);
+    let mut options = quick();
+    options.limits.give_up_after = Duration::from_millis(1500);
+    let ran = run_with(client_options(&server.url()), options, vec![batch("a", 30)], &Stop::new());
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(30, 0, 0, 0)));
 }
 
 #[test]

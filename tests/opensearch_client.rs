@@ -61,6 +61,10 @@ fn who_answers() {
         (Act::Answer(404, "<html>".to_owned()), Ok(None)),
         (Act::Answer(405, String::new()), Ok(None)),
         (
+            answer(404, json!({"error": {"type": "index_not_found_exception", "reason": "no such index [nope]"}})),
+            Err("is this the URL of an OpenSearch server?"),
+        ),
+        (
             Act::AnswerWith(301, "Location: https://elsewhere/\r\n", String::new()),
             Err("redirects to https://elsewhere/"),
         ),

@@ -75,7 +75,9 @@ impl Client {
             }
             // From OpenSearch itself, or from a proxy that lets only some paths through. Whether we may write is for the
             // bulk to find out.
-            (403..=405 | 429 | 503, _) => Ok(None),
+            (403 | 405 | 429 | 503, _) => Ok(None),
+            // OpenSearch's own 404 is about an index that was taken for a path.
+            (404, Some(refusal)) if !refusal.is_opensearch => Ok(None),
             (_, Some(refusal)) => Err(self.refused(refusal, &reply.head, DOING)),
             (status, None) => Err(Error::failed(format!(
                 "what answers at {} is not OpenSearch: HTTP {status} to GET /",

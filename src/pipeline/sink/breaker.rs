@@ -34,6 +34,8 @@ struct Open {
     probes: u64,
     /// The cluster's latest words.
     cause: String,
+    /// Whether the latest probe was told that the cluster is busy: then there is no end before the next one's answer.
+    busy: bool,
 }
 
 /// What a writer may do.
@@ -76,7 +78,7 @@ impl Breaker {
                     return Permit::Stopped;
                 }
                 let refused_for = now.duration_since(open.since);
-                if refused_for >= self.give_up_after {
+                if refused_for >= self.give_up_after && !open.busy {
                     return Permit::GivenUp { cause: open.cause.clone(), refused_for, probes: open.probes };
                 }
                 if was_refused && now >= open.next_probe {
@@ -100,6 +102,7 @@ impl Breaker {
         let mut state = self.lock();
         match &mut state.open {
             Some(open) => {
+                open.busy = false;
                 if open.cause != cause {
                     cause.clone_into(&mut open.cause);
                 }
@@ -107,10 +110,22 @@ impl Breaker {
             }
             None => {
                 state.times += 1;
-                state.open =
-                    Some(Open { since: now, next_probe: now + PROBE_EVERY, probes: 0, cause: cause.to_owned() });
+                state.open = Some(Open {
+                    since: now,
+                    next_probe: now + PROBE_EVERY,
+                    probes: 0,
+                    cause: cause.to_owned(),
+                    busy: false,
+                });
                 true
             }
+        }
+    }
+
+    /// A probe was told that the cluster is busy, which says neither that it still refuses nor that it does not.
+    pub fn busy(&self) {
+        if let Some(open) = &mut self.lock().open {
+            open.busy = true;
         }
     }
 

@@ -221,9 +221,12 @@ impl<'d> BulkWriter<'d> {
                     return Next::GoOn;
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
-                // Busy is no answer to whether it still refuses.
-                if probes && left.blocked.is_empty() && (left.busy.is_empty() || !left.through.is_empty()) {
-                    to.passed();
+                if probes && left.blocked.is_empty() {
+                    // Busy is no answer to whether it still refuses.
+                    match left.through.is_empty() && !left.busy.is_empty() {
+                        true => to.breaker.busy(),
+                        false => to.passed(),
+                    }
                 }
                 if left.busy.is_empty() {
                     to.pace.went_well(body_bytes, &turn);
@@ -235,6 +238,9 @@ impl<'d> BulkWriter<'d> {
             }
             Decision::Again { unsure, busy, after } => {
                 if busy {
+                    if probes {
+                        to.breaker.busy();
+                    }
                     count(&to.stats.busy, 1);
                     to.pace.was_busy();
                 }
