@@ -221,7 +221,13 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             receipt.outcomes.confirm_duplicates();
         }
         if receipt.outcomes.indexed + receipt.outcomes.duplicate > 0 && open.indices.len() < INDICES_MAX {
-            open.indices.extend(receipt.indices.iter().map(|(index, _)| Arc::clone(index)));
+            let took_some = |(index, documents): &&(Arc<str>, u64)| {
+                let action = format!("{{\"create\":{{\"_index\":\"{index}\"");
+                let refused =
+                    receipt.dead_letters.iter().filter(|letter| letter.document.starts_with(action.as_bytes()));
+                refused.count() as u64 != *documents
+            };
+            open.indices.extend(receipt.indices.iter().filter(took_some).map(|(index, _)| Arc::clone(index)));
         }
         open.report.counts.add_receipt(&receipt);
         let moved = open.coverage.settle(&receipt);
