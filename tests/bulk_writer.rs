@@ -65,6 +65,7 @@ fn quick() -> Options {
     options.limits.wait_first = Duration::from_millis(5);
     options.limits.wait_max = Duration::from_millis(20);
     options.limits.tries_max = 12;
+    options.limits.strikes_apart = Duration::from_millis(50);
     options
 }
 
@@ -162,6 +163,14 @@ fn lost_answers_double_nothing_and_are_confirmed() {
         ("applied, then 502", apply(Act::Answer(502, html()))),
         ("applied, then 504", apply(Act::Answer(504, html()))),
         ("applied, then a proxy's 503", apply(Act::Answer(503, html()))),
+        (
+            "applied, then a gateway's 503 in JSON",
+            apply(Act::Answer(503, r#"{"error":"upstream unavailable"}"#.to_owned())),
+        ),
+        (
+            "applied, then 503 in words like OpenSearch's",
+            apply(Act::Answer(503, r#"{"error":{"type":"x_exception"}}"#.to_owned())),
+        ),
         ("applied, then 408", apply(Act::Answer(408, String::new()))),
         ("applied, then 500", apply(Act::Answer(500, r#"{"error":{"type":"null_pointer_exception"}}"#.to_owned()))),
         ("applied, then closed", apply(Act::Close)),
@@ -242,6 +251,69 @@ fn a_document_that_always_fails_is_rejected_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn several_documents_that_always_fail_are_rejected_together() {
+    fn poison(_: &str, document: &str, known: bool) -> (u16, &'static str) {
+        match () {
+            _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+            _ if ["{\"n\":3}", "{\"n\":7}", "{\"n\":24}"].contains(&document) => {
+                (500, r#"{"type":"npe","reason":"oops"}"#)
+            }
+            _ => (201, ""),
+        }
+    }
+    for documents in [30, 900] {
+        let server = ScriptedServer::new([Act::Items(poison)]);
+        let ran = run(&server, batch("a", documents));
+        assert_eq!((ran.error, ran.outcomes), (None, outcomes(documents as u64 - 3, 0, 3, 0)));
+    }
+}
+
+#[test]
+fn an_outage_rejects_no_suspect() {
+    // One document is suspected; then all fail, longer than a suspect has tries.
+    let suspect = Act::Items(|_, document, _| match document {
+        "{\"n\":7}" => (500, r#"{"type":"npe","reason":"oops"}"#),
+        _ => (201, ""),
+    });
+    let down = Act::Items(|_, _, _| (500, r#"{"type":"npe","reason":"oops"}"#));
+    let server = ScriptedServer::new([suspect, down]);
+    let client = Client::new(client_options(&server.url())).expect("a client");
+    let stop = Stop::new();
+    let mut options = quick();
+    options.limits.tries_max = 1000;
+    let destination = Destination::new(&client, &options, &stop, |_| {});
+    let (mut one, mut other) = (destination.writer(), destination.writer());
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || one.deliver(batch("a", 30)));
+        while server.seen().len() < 2 {
+            stop.wait(Duration::from_millis(1));
+        }
+        let second = scope.spawn(move || other.deliver(batch("b", 30)));
+        stop.wait(Duration::from_millis(800));
+        server.script([Act::Index]);
+        for delivery in [first, second].map(|writer| writer.join().expect("no panic")) {
+            let rejected: u64 = delivery.receipts.iter().map(|receipt| receipt.outcomes.rejected).sum();
+            assert_eq!((delivery.stopped, rejected), (false, 0));
+        }
+    });
+    assert_eq!(server.ids().len(), 60);
+}
+
+#[test]
+fn an_unlisted_refusal_of_a_third_is_a_state() {
+    let a_third = Act::Items(|_, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if ["0}", "3}", "6}"].iter().any(|end| document.ends_with(end)) => {
+            (400, r#"{"type":"illegal_state_thing","reason":"?"}"#)
+        }
+        _ => (201, ""),
+    });
+    let server = ScriptedServer::new([a_third.clone(), a_third, Act::Index]);
+    let ran = run(&server, batch("a", 900));
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(900, 0, 0, 0)));
+}
+
+#[test]
 fn what_is_in_no_list_is_told_by_the_neighbours() {
     // One of many: the document.
     let server = ScriptedServer::new([Act::Items(|_, document, known| match () {
@@ -253,7 +325,7 @@ fn what_is_in_no_list_is_told_by_the_neighbours() {
     assert_eq!((ran.outcomes, ran.stats.pauses), (outcomes(29, 0, 1, 0), 0));
     assert_eq!(
         (ran.dead_letters[0].attempts, ran.dead_letters[0].error_type.as_str()),
-        (3, "never_heard_of_exception")
+        (7, "never_heard_of_exception")
     );
     // All of an index: a state.
     let script = [
@@ -447,6 +519,33 @@ fn a_state_that_does_not_pass_ends_the_run_resumable() {
 }
 
 #[test]
+fn a_writer_that_holds_blocked_and_other_documents_asks_whether_the_block_is_gone() {
+    let mixed = Act::Items(|action, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if action.contains("logs-1") => (403, r#"{"type":"cluster_block_exception","reason":"read-only"}"#),
+        _ if document == "{\"n\":7}" => (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#),
+        _ => (201, ""),
+    });
+    let server = ScriptedServer::new([mixed, Act::Index]);
+    let mut options = quick();
+    options.limits.give_up_after = Duration::from_secs(3);
+    let ran = run_with(client_options(&server.url()), options, vec![batch("a", 30)], &Stop::new());
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(30, 0, 0, 0)));
+}
+
+#[test]
+fn the_time_to_give_up_counts_from_the_first_failure() {
+    let server = ScriptedServer::new([Act::Index, Act::Index, Act::Answer(429, String::new()), Act::Index]);
+    let mut options = quick();
+    options.pace.documents_per_second_max = Some(20);
+    options.limits.give_up_after = Duration::from_secs(1);
+    options.limits.wait_first = Duration::from_millis(1);
+    let ran = run_with(client_options(&server.url()), options, vec![batch("a", 50)], &Stop::new());
+    // The third request goes out two seconds after the batch began.
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(50, 0, 0, 0)));
+}
+
+#[test]
 fn a_cluster_that_stays_busy_ends_the_run_and_rejects_nothing() {
     let server = ScriptedServer::new([Act::Items(|_, document, _| match document {
         "{\"n\":7}" => (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#),
@@ -570,6 +669,55 @@ fn an_interrupted_run_finishes_what_it_holds_once() {
     failed.raise(Reason::Failed(Error::failed("test")));
     let ran = run_with(client_options(&server.url()), quick(), vec![batch("c", 30)], &failed);
     assert_eq!((ran.outcomes.indexed, ran.stopped, server.seen().len()), (0, true, 2));
+}
+
+#[test]
+fn an_interrupted_run_keeps_to_its_documents_a_second() {
+    let server = ScriptedServer::new([Act::Index]);
+    let mut options = quick();
+    options.pace.documents_per_second_max = Some(5);
+    let stop = Stop::new();
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            stop.raise(Reason::Interrupted("test"));
+        });
+        run_with(client_options(&server.url()), options, vec![batch("a", 50)], &stop)
+    });
+    assert_eq!((ran.stopped, server.seen().len()), (true, 1));
+    assert!(ran.took < Duration::from_millis(900), "{:?}", ran.took);
+}
+
+#[test]
+fn busy_between_two_blocks_does_not_end_the_pause() {
+    let block = Act::Answer(403, r#"{"error":{"type":"cluster_block_exception","reason":"read-only"}}"#.to_owned());
+    let busy = Act::Answer(429, String::new());
+    let busy_items = Act::Items(|_, _, _| (429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#));
+    for busy in [busy, busy_items] {
+        let ran = check_all_arrive("in turns", vec![block.clone(), busy.clone(), block.clone(), busy, Act::Index], 0);
+        assert_eq!(ran.stats.pauses, 1);
+        assert!(ran.took >= Duration::from_millis(3900), "one probe a second, took {:?}", ran.took);
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_after_something_was_written_ends_a_run_that_can_be_resumed() {
+    let server = ScriptedServer::new([Act::Items(|action, _, _| match action.contains("logs-1") {
+        true => (403, r#"{"type":"security_exception","reason":"no permissions for [indices:admin/create]"}"#),
+        false => (201, ""),
+    })]);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!(ran.error.map(|error| error.kind), Some(Kind::Stopped));
+}
+
+#[test]
+fn where_ids_are_made_of_the_content_a_duplicate_is_a_duplicate() {
+    let server = ScriptedServer::new([Act::Apply(Box::new(Act::Close)), Act::Index]);
+    let (client, stop) = (Client::new(client_options(&server.url())).expect("a client"), Stop::new());
+    let destination = Destination::new(&client, &quick(), &stop, |_| {}).confirming(false);
+    let delivery = destination.writer().deliver(batch("a", 3));
+    let duplicates: u64 = delivery.receipts.iter().map(|receipt| receipt.outcomes.duplicate).sum();
+    assert_eq!(duplicates, 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loghaul::error::Kind;
 use loghaul::opensearch::{Address, Auth, Client, Info, Method, Options, PutTemplate, Secret, TemplateMatch};
@@ -20,6 +20,7 @@ use serde_json::json;
 fn options(url: &str) -> Options {
     let mut options = Options::new(vec![Address::parse(url).expect("a URL")]);
     options.request_timeout = Duration::from_millis(500);
+    options.info_patience = Duration::ZERO;
     options
 }
 
@@ -55,7 +56,10 @@ fn who_answers() {
         (Act::Answer(503, "OpenSearch Security not initialized.".to_owned()), Ok(None)),
         (Act::Answer(401, "Unauthorized".to_owned()), Err("HTTP 401")),
         (Act::Answer(200, "<html>hello</html>".to_owned()), Err("is not OpenSearch")),
-        (Act::Answer(404, "<html>".to_owned()), Err("is this the URL of an OpenSearch server?")),
+        // A proxy that lets only the bulk through.
+        (Act::Answer(403, "<html>".to_owned()), Ok(None)),
+        (Act::Answer(404, "<html>".to_owned()), Ok(None)),
+        (Act::Answer(405, String::new()), Ok(None)),
         (
             Act::AnswerWith(301, "Location: https://elsewhere/\r\n", String::new()),
             Err("redirects to https://elsewhere/"),
@@ -76,6 +80,41 @@ fn who_answers() {
             (found, expected) => panic!("{act:?}: {found:?}, not {expected:?}"),
         }
     }
+}
+
+#[test]
+fn a_server_that_is_not_ready_is_asked_again_who_it_is() {
+    let root = |uuid: &str| answer(200, json!({"cluster_uuid": uuid, "version": {"number": "3.8.0"}}));
+    let server = ScriptedServer::new([
+        Act::Answer(503, "OpenSearch Security not initialized.".to_owned()),
+        Act::Answer(429, String::new()),
+        root("_na_"),
+        root("u"),
+    ]);
+    let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
+    let info = Client::new(patient).expect("a client").info().expect("an answer");
+    assert_eq!((info.map(|info| info.cluster_uuid).as_deref(), server.seen().len()), (Some("u"), 4));
+    server.script([Act::Answer(503, String::new())]);
+    let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
+    let info = Client::new(patient).expect("a client").info_while(|| false).expect("an answer");
+    assert_eq!((info, server.seen().len()), (None, 5));
+}
+
+#[test]
+fn small_questions_wait_less_than_bulks() {
+    let server = ScriptedServer::new([Act::Hang(Duration::from_secs(3))]);
+    let options = Options {
+        request_timeout: Duration::from_secs(60),
+        json_timeout: Duration::from_millis(600),
+        info_timeout: Duration::from_millis(300),
+        ..options(&server.url())
+    };
+    let client = Client::new(options).expect("a client");
+    let started = Instant::now();
+    assert!(client.info().is_err());
+    assert!((300..600).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!(client.json(Method::Head, "/logs", None).is_err());
+    assert!((900..1500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -152,7 +152,10 @@ pub struct ServerFlags {
           value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
     pub give_up_after: Duration,
 
-    /// Add rejected documents to the end of this file (NDJSON), each with its line's place and OpenSearch's reason
+    /// Keep rejected documents in this file (NDJSON), each with its line's place and OpenSearch's reason
+    ///
+    /// With a ledger the file is added to, since what an earlier load has settled is not read again; with --no-ledger it
+    /// is replaced. Default: run-N.dead-letters.ndjson beside the ledger.
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub dead_letters: Option<PathBuf>,
 
@@ -218,7 +221,9 @@ pub struct MachineFlags {
 /// What is told, and how.
 #[derive(Debug, Args)]
 pub struct ReportFlags {
-    /// Add malformed lines to the end of this file (NDJSON): {"source","offset","reason","line"}
+    /// Keep malformed lines in this file (NDJSON): {"source","offset","reason","line"}
+    ///
+    /// With a ledger the file is added to, without one it is replaced. Default: run-N.malformed.ndjson beside the ledger.
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]
     pub malformed: Option<PathBuf>,
 

@@ -16,6 +16,7 @@ use crate::error::{Error, Result, io_reason};
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::collect::{FileProgress, Keep, Progress as Step};
 use crate::pipeline::report::json::{self, FilesSpool};
+use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
 use crate::pipeline::report::{Ended, Report};
@@ -109,7 +110,8 @@ impl Haul<'_> {
         };
         let seen = Arc::new(Seen::default());
         let listing =
-            Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen));
+            Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen))
+                .without([&keep.malformed, &keep.dead_letters].into_iter().flatten().map(LinesFile::path));
         let report = Report::new(self.report.max_malformed, spool);
         let (sources, mut run): (Box<dyn Iterator<Item = Source> + Send>, _) = match record {
             None => (Box::new(listing), None),
@@ -146,6 +148,18 @@ impl Haul<'_> {
                     let _ = std::fs::remove_file(path);
                 }
             }
+        }
+        let left_out = seen.filtered.load(Ordering::Relaxed);
+        if left_out > 0 {
+            let were = if left_out == 1 { "was" } else { "were" };
+            let files = figures::counted(left_out, "file");
+            report.note(format!("{files} {were} left out by --include, --exclude or --newer-than"));
+        }
+        let again = seen.again.load(Ordering::Relaxed);
+        if again > 0 {
+            let files = figures::counted(again, "file");
+            let are = if again == 1 { "is" } else { "are" };
+            report.note(format!("{files} turned up again, by a link or named twice, and {are} loaded once"));
         }
         for warning in seen.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             report.note(warning);

@@ -69,7 +69,9 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
                 }
                 told.message(&notice.to_string());
             };
-            let destination = Destination::new(&client, &options(&config), &stop, notify);
+            let destination = Destination::new(&client, &options(&config), &stop, notify)
+                // Equal lines share a content id: a duplicate tells nothing of who wrote it.
+                .confirming(config.writing.id == cli::Id::Source);
             Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };

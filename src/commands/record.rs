@@ -1,7 +1,7 @@
 //! [`Record`]: a load's side of the ledger. Which run it is, which sources are new to it, and the files beside it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli;
@@ -40,11 +40,14 @@ impl Record {
             rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
             ..Keep::default()
         };
-        let named = |path: &Option<std::path::PathBuf>| path.clone();
+        // Remembered beyond this process's own folder.
+        let named = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        };
         let (malformed, dead_letters) = (named(&config.report.malformed), named(&config.writing.dead_letters));
         let LedgerConfig::On { path, resume, again } = &config.ledger else {
-            keep.malformed = malformed.map(|path| LinesFile::open(&path, u64::MAX)).transpose()?;
-            keep.dead_letters = dead_letters.map(|path| LinesFile::open(&path, u64::MAX)).transpose()?;
+            keep.malformed = malformed.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
+            keep.dead_letters = dead_letters.map(|path| LinesFile::create(&path, u64::MAX)).transpose()?;
             return Ok((None, keep));
         };
         let ledger = Ledger::open(path)?;
@@ -105,7 +108,7 @@ fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Re
             Ok((LinesFile::open_cut_back(&path, bytes_max, kept.bytes)?, kept.from))
         }
         (_, Some(_)) => {
-            let file = LinesFile::open(&path, u64::MAX)?;
+            let file = LinesFile::open_behind(&path, u64::MAX)?;
             let from = file.sync()?;
             Ok((file, from))
         }

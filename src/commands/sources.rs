@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -37,11 +38,12 @@ impl Filter {
         Ok(Filter { include, exclude: set("--exclude", exclude)?, newer_than })
     }
 
-    fn takes(&self, path: &Path, metadata: &Metadata) -> bool {
-        let newer = |limit| metadata.modified().is_ok_and(|modified| modified > limit);
-        self.include.as_ref().is_none_or(|include| include.is_match(path))
-            && !self.exclude.is_match(path)
-            && self.newer_than.is_none_or(newer)
+    fn takes_path(&self, path: &Path) -> bool {
+        self.include.as_ref().is_none_or(|include| include.is_match(path)) && !self.exclude.is_match(path)
+    }
+
+    fn takes_time(&self, metadata: &Metadata) -> bool {
+        self.newer_than.is_none_or(|limit| metadata.modified().is_ok_and(|modified| modified > limit))
     }
 }
 
@@ -64,7 +66,7 @@ fn glob(pattern: &str) -> Result<globset::Glob, globset::Error> {
 pub struct Seen {
     /// Files that were left out by the filter.
     pub filtered: AtomicU64,
-    /// Files that are links to, or the same as, one that was listed before.
+    /// Files that turned up again, by a link or by another word.
     pub again: AtomicU64,
     /// Sentences for the user: a directory without files, and the like.
     pub warnings: std::sync::Mutex<Vec<String>>,
@@ -81,24 +83,64 @@ pub struct Listing {
     words: VecDeque<PathBuf>,
     source_name: Option<String>,
     filter: Filter,
-    known: HashSet<(u64, u64)>,
+    /// Files that were listed.
+    known: HashSet<FileKey>,
+    /// Files that are words themselves: they stay asked for where a walk comes upon them first.
+    named: HashSet<FileKey>,
+    /// Files that the run itself writes.
+    outputs: HashSet<FileKey>,
     walk: Option<Walk>,
     seen: Arc<Seen>,
+}
+
+/// A file, whatever its path: device and inode.
+type FileKey = (u64, u64);
+
+fn file_key(metadata: &Metadata) -> FileKey {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The key of the file that `path` leads to; `None` if it is something else, or nothing.
+fn key_at(path: &Path) -> Option<FileKey> {
+    std::fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| file_key(&metadata))
 }
 
 /// A directory or glob that is being walked.
 struct Walk {
     entries: walkdir::IntoIter,
+    /// How many folders deep it goes.
+    depth_max: usize,
     /// Only what matches it.
     glob: Option<globset::GlobMatcher>,
     word: PathBuf,
     found: u64,
 }
 
+impl Walk {
+    fn new(root: &Path, depth_max: usize, glob: Option<globset::GlobMatcher>, word: PathBuf) -> Walk {
+        // Links are followed, to files and to folders: `current -> 2024-11` is as usual as
+        // `access.log -> /data/access.log`.
+        let entries = WalkDir::new(root).sort_by_file_name().max_depth(depth_max).follow_links(true).into_iter();
+        Walk { entries, depth_max, glob, word, found: 0 }
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        self.glob.as_ref().is_none_or(|glob| glob.is_match(path))
+    }
+}
+
 impl Listing {
     /// Lists what `words` name.
     pub fn new(words: Vec<PathBuf>, source_name: Option<String>, filter: Filter, seen: Arc<Seen>) -> Listing {
-        Listing { words: words.into(), source_name, filter, known: HashSet::new(), walk: None, seen }
+        let named = words.iter().filter_map(|word| key_at(word)).collect();
+        let (known, outputs) = (HashSet::new(), HashSet::new());
+        Listing { words: words.into(), source_name, filter, known, named, outputs, walk: None, seen }
+    }
+
+    /// The same without `files`, which the run itself writes: they may lie in a folder that is walked.
+    pub fn without<'p>(mut self, files: impl IntoIterator<Item = &'p Path>) -> Listing {
+        self.outputs.extend(files.into_iter().filter_map(key_at));
+        self
     }
 
     fn source(&self, place: Place, named: bool) -> Source {
@@ -112,11 +154,11 @@ impl Listing {
         }
         match std::fs::metadata(&word) {
             Ok(metadata) if metadata.is_dir() => {
-                self.walk = Some(Walk { entries: walk(&word, usize::MAX), glob: None, word, found: 0 });
+                self.walk = Some(Walk::new(&word.clone(), usize::MAX, None, word));
                 None
             }
             Ok(metadata) => {
-                if metadata.is_file() && !self.known.insert((metadata.dev(), metadata.ino())) {
+                if metadata.is_file() && !self.known.insert(file_key(&metadata)) {
                     self.seen.again.fetch_add(1, Ordering::Relaxed);
                     return None;
                 }
@@ -141,35 +183,61 @@ impl Listing {
         loop {
             let entry = match walk.entries.next()? {
                 Ok(entry) => entry,
-                Err(error) => {
-                    let path = error.path().unwrap_or(&walk.word).to_owned();
-                    let why = error.io_error().map_or_else(|| error.to_string(), io_reason);
-                    walk.found += 1;
-                    return Some(self.source(Place::Missing(path, why), false));
-                }
+                Err(error) => match self.obstacle(walk, &error) {
+                    Some(source) => return Some(source),
+                    None => continue,
+                },
             };
-            if entry.file_type().is_dir() || walk.glob.as_ref().is_some_and(|glob| !glob.is_match(entry.path())) {
+            // Sockets, pipes and devices are not read unasked.
+            if !entry.file_type().is_file() || !walk.matches(entry.path()) {
                 continue;
             }
-            // A link in a directory is followed: `access.log -> /data/access.log` is a usual set-up.
-            let Ok(metadata) = std::fs::metadata(entry.path()) else {
-                walk.found += 1;
-                return Some(self.source(Place::Missing(entry.into_path(), "a link to nowhere".to_owned()), false));
-            };
-            if !metadata.is_file() {
-                continue; // sockets, pipes and devices are not read unasked
+            let metadata = entry.metadata();
+            let key = metadata.as_ref().ok().map(file_key);
+            if key.is_some_and(|key| self.outputs.contains(&key)) {
+                continue;
             }
             walk.found += 1;
-            if !self.filter.takes(entry.path(), &metadata) {
+            // What has gone since it was listed is told by whoever opens it.
+            let in_time = metadata.as_ref().map_or(true, |metadata| self.filter.takes_time(metadata));
+            if !in_time || !self.filter.takes_path(entry.path()) {
                 self.seen.filtered.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            if !self.known.insert((metadata.dev(), metadata.ino())) {
+            if key.is_some_and(|key| !self.known.insert(key)) {
                 self.seen.again.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            return Some(self.source(Place::File(entry.into_path()), false));
+            let named = key.is_some_and(|key| self.named.contains(&key));
+            return Some(self.source(Place::File(entry.into_path()), named));
         }
+    }
+
+    /// What a walk cannot go into or past, if it would have been taken.
+    fn obstacle(&mut self, walk: &mut Walk, error: &walkdir::Error) -> Option<Source> {
+        let path = error.path().unwrap_or(&walk.word);
+        let is_link = path.is_symlink();
+        let wanted = walk.matches(path);
+        // Of a folder that is no match what lies in it may be one, unless it lies too deep.
+        if !wanted && (error.depth() >= walk.depth_max || (is_link && error.loop_ancestor().is_none())) {
+            return None;
+        }
+        if let Some(ancestor) = error.loop_ancestor() {
+            let (path, ancestor) = (path.display(), ancestor.display());
+            self.seen.warn(format!("{path} is a link to {ancestor}, in which it lies, and is not followed"));
+            return None;
+        }
+        walk.found += 1;
+        if is_link && !self.filter.takes_path(path) {
+            self.seen.filtered.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let why = match error.io_error() {
+            Some(error) if is_link && error.kind() == io::ErrorKind::NotFound => "a link to nowhere".to_owned(),
+            Some(error) => io_reason(error),
+            None => error.to_string(),
+        };
+        Some(self.source(Place::Missing(path.to_owned(), why), false))
     }
 }
 
@@ -201,10 +269,6 @@ impl Iterator for Listing {
     }
 }
 
-fn walk(root: &Path, depth_max: usize) -> walkdir::IntoIter {
-    WalkDir::new(root).sort_by_file_name().max_depth(depth_max).into_iter()
-}
-
 /// A walk for a word that is no path but a glob: from the last folder before its first wildcard.
 fn glob_walk(word: &Path) -> Option<Walk> {
     let text = word.to_str()?;
@@ -219,7 +283,7 @@ fn glob_walk(word: &Path) -> Option<Walk> {
     let (root, pattern) =
         if root.as_os_str().is_empty() { (PathBuf::from("."), format!("./{text}")) } else { (root, text.to_owned()) };
     let matcher = glob(&pattern).ok()?.compile_matcher();
-    Some(Walk { entries: walk(&root, depth), glob: Some(matcher), word: word.to_owned(), found: 0 })
+    Some(Walk::new(&root, depth, Some(matcher), word.to_owned()))
 }
 
 #[cfg(test)]
@@ -282,5 +346,81 @@ mod tests {
         let words = vec![folder.path().to_owned()];
         assert_eq!(Listing::new(words, None, filter, Arc::clone(&seen)).count(), 0);
         assert_eq!(seen.warnings.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn links_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["real/access.log", "only/.keep", "g/real2/access.log", "links/a.log", "loop/in/b.log"] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), name).unwrap();
+        }
+        fs::remove_file(root.join("only/.keep")).unwrap();
+        let link = |to: &str, from: &str| std::os::unix::fs::symlink(root.join(to), root.join(from)).unwrap();
+        link("real", "only/cur");
+        link("g/real2", "g/h1");
+        link("nowhere", "links/x.tmp");
+        link("links/y.log", "links/y.log");
+        link("loop", "loop/in/again");
+        let all = Filter::new(&[], &[], None).unwrap();
+        let new = Filter::new(&[], &[], Some(SystemTime::UNIX_EPOCH)).unwrap();
+        let logs = Filter::new(&["a*.log".into()], &[], None).unwrap();
+        let no_tmp = Filter::new(&[], &["*.tmp".into(), "y*".into()], None).unwrap();
+        let cases: &[(&[&str], &Filter, &[&str])] = &[
+            (&["only"], &all, &["only/cur/access.log"]),
+            (&["only", "real"], &all, &["only/cur/access.log"]),
+            (&["only/*/access.log"], &all, &["only/cur/access.log"]),
+            (&["g/h*/access.log"], &all, &["g/h1/access.log"]),
+            (&["links"], &all, &["links/a.log", "links/x.tmp?", "links/y.log?"]),
+            (&["links"], &new, &["links/a.log", "links/x.tmp?", "links/y.log?"]),
+            (&["links"], &logs, &["links/a.log"]),
+            (&["links"], &no_tmp, &["links/a.log"]),
+            (&["links/*.log"], &no_tmp, &["links/a.log"]),
+            (&["links/a*"], &all, &["links/a.log"]),
+            (&["links/*/a*"], &all, &["links/*/a*!?"]),
+            (&["loop"], &all, &["loop/in/b.log"]),
+            (&["loop/**/*.log"], &all, &["loop/in/b.log"]),
+        ];
+        for (words, filter, expected) in cases {
+            assert_eq!(list(root, words, filter), *expected, "{words:?}");
+        }
+        for (word, warnings) in [("loop", 1), ("loop/in/*", 0), ("loop/**/*.log", 1)] {
+            let seen = Arc::new(Seen::default());
+            assert_eq!(Listing::new(vec![root.join(word)], None, all.clone(), Arc::clone(&seen)).count(), 1, "{word}");
+            assert_eq!(seen.warnings.lock().unwrap().len(), warnings, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_file_asked_for_stays_so_where_a_walk_finds_it_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("j")).unwrap();
+        for name in ["j/x.log", "j/y.log"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        let all = Filter::new(&[], &[], None).unwrap();
+        let y = Filter::new(&["y*".into()], &[], None).unwrap();
+        assert_eq!(list(root, &["j", "j/x.log"], &all), ["j/x.log!", "j/y.log"]);
+        assert_eq!(list(root, &["j/*", "j/x.log"], &all), ["j/x.log!", "j/y.log"]);
+        assert_eq!(list(root, &["j", "j/x.log"], &y), ["j/y.log", "j/x.log!"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["a.log", "b.txt", "c.txt", "bad.ndjson"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        fs::hard_link(root.join("a.log"), root.join("d.log")).unwrap();
+        let seen = Arc::new(Seen::default());
+        let filter = Filter::new(&[], &["*.txt".into()], None).unwrap();
+        let listing = Listing::new(vec![root.to_owned()], None, filter, Arc::clone(&seen));
+        let output = root.join("bad.ndjson");
+        let sources: Vec<Source> = listing.without([output.as_path()]).collect();
+        assert_eq!(sources.len(), 1, "{sources:?}");
+        assert_eq!((seen.filtered.load(Ordering::Relaxed), seen.again.load(Ordering::Relaxed)), (2, 1));
     }
 }

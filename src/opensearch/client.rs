@@ -40,6 +40,9 @@ pub struct Client {
     reached: AtomicBool,
     who: Option<String>,
     server_timeout: Duration,
+    json_timeout: Duration,
+    info_timeout: Duration,
+    pub(super) info_patience: Duration,
 }
 
 struct Host {
@@ -96,6 +99,8 @@ struct Request<'a> {
     content_encoding: Option<&'static str>,
     /// Ask before sending the body: a limit before the server then says no instead of breaking the connection.
     expect_continue: bool,
+    /// How long to wait for the answer, where not as long as for a bulk.
+    timeout: Option<Duration>,
 }
 
 impl Client {
@@ -137,6 +142,9 @@ impl Client {
             reached: AtomicBool::new(false),
             who,
             server_timeout: options.server_timeout(),
+            json_timeout: options.json_timeout.min(options.request_timeout),
+            info_timeout: options.info_timeout.min(options.request_timeout),
+            info_patience: options.info_patience,
         })
     }
 
@@ -197,6 +205,7 @@ impl Client {
                 body,
                 content_encoding,
                 expect_continue: how.expect_continue,
+                timeout: None,
             };
             host.exchange(&request, answer, answer_bytes_max)
         })
@@ -212,6 +221,21 @@ impl Client {
     /// # Errors
     /// The fault, if there is no whole answer. Any status is an answer.
     pub fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Failure> {
+        self.json_within(self.json_timeout, method, path, body)
+    }
+
+    /// `GET /`.
+    pub(super) fn root(&self) -> Result<Reply, Failure> {
+        self.json_within(self.info_timeout, Method::Get, "/", None)
+    }
+
+    fn json_within(
+        &self,
+        timeout: Duration,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
         let text = body.map(Value::to_string).unwrap_or_default();
         let body = Body::of(text.as_bytes());
         let mut answer = Vec::new();
@@ -223,6 +247,7 @@ impl Client {
                 body: &body,
                 content_encoding: None,
                 expect_continue: false,
+                timeout: Some(timeout),
             };
             host.exchange(&request, &mut answer, JSON_BYTES_MAX)
         })?;
@@ -299,6 +324,16 @@ impl Host {
         *self.rests_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Instant::now() + HOST_REST);
     }
 
+    fn run<S: ureq::AsSendBody>(
+        &self,
+        request: http::Request<S>,
+        timeout: Option<Duration>,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let Some(timeout) = timeout else { return self.agent.run(request) };
+        let config = self.agent.configure_request(request);
+        self.agent.run(config.timeout_recv_response(Some(timeout)).timeout_recv_body(Some(timeout)).build())
+    }
+
     fn exchange(&self, request: &Request<'_>, answer: &mut Vec<u8>, answer_bytes_max: usize) -> Result<Head, Fault> {
         answer.clear();
         let mut builder = http::Request::builder().method(request.method.as_http()).uri(self.address.url(request.path));
@@ -319,12 +354,12 @@ impl Host {
         let mut reader = request.body.reader();
         let result = if sends_body {
             match builder.body(ureq::SendBody::from_reader(&mut reader)) {
-                Ok(request) => self.agent.run(request),
+                Ok(prepared) => self.run(prepared, request.timeout),
                 Err(error) => Err(error.into()),
             }
         } else {
             match builder.body(()) {
-                Ok(request) => self.agent.run(request),
+                Ok(prepared) => self.run(prepared, request.timeout),
                 Err(error) => Err(error.into()),
             }
         };

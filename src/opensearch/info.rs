@@ -1,7 +1,13 @@
 //! [`Info`]: who answers there. Good to know, never needed: a user who may only write may not ask.
 
-use super::client::{Client, Method};
+use std::time::{Duration, Instant};
+
+use super::client::{Client, Reply};
 use crate::error::{Error, Result};
+
+const DOING: &str = "reach OpenSearch";
+/// Between two questions to a server that is not ready.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What `GET /` tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,14 +23,39 @@ pub struct Info {
 }
 
 impl Client {
-    /// Asks who is there. `None`: a server that will not say (a write-only user gets 403, some
-    /// Elasticsearch builds 405).
+    /// Asks who is there; a server that is not ready to say, once a second for as long as
+    /// [`Options::info_patience`](super::Options::info_patience). `None`: one that will not say (a write-only user
+    /// gets 403, as do all from a proxy that lets only `/_bulk` through; some Elasticsearch builds say 405).
     ///
     /// # Errors
     /// Nobody there, 401, a redirect, or something that is no OpenSearch: a sentence.
     pub fn info(&self) -> Result<Option<Info>> {
-        let doing = "reach OpenSearch";
-        let reply = self.json(Method::Get, "/", None).map_err(|failure| self.failed(&failure, doing))?;
+        self.info_while(|| true)
+    }
+
+    /// The same, but it does not ask again once `goes_on` says no.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn info_while(&self, goes_on: impl Fn() -> bool) -> Result<Option<Info>> {
+        let started = Instant::now();
+        loop {
+            let reply = self.root().map_err(|failure| self.failed(&failure, DOING))?;
+            let is_ready = match reply.head.status {
+                200 => reply.body["cluster_uuid"] != "_na_",
+                status => !matches!(status, 429 | 503),
+            };
+            let ask_at = Instant::now() + ASK_EVERY;
+            while !is_ready && goes_on() && started.elapsed() < self.info_patience && Instant::now() < ask_at {
+                std::thread::sleep(ASK_EVERY / 20);
+            }
+            if is_ready || !goes_on() || started.elapsed() >= self.info_patience {
+                return self.read_info(&reply);
+            }
+        }
+    }
+
+    fn read_info(&self, reply: &Reply) -> Result<Option<Info>> {
         match (reply.head.status, &reply.refusal) {
             (200, _) => {
                 let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -42,11 +73,10 @@ impl Client {
                     cluster_uuid: text(&reply.body["cluster_uuid"]),
                 }))
             }
-            // These come from OpenSearch itself, in its words; whether it lets us write is for the bulk to find out.
-            (403 | 405 | 429 | 503, Some(refusal)) if refusal.is_opensearch => Ok(None),
-            // The security plugin while it starts, in plain text.
-            (503, Some(_)) => Ok(None),
-            (_, Some(refusal)) => Err(self.refused(refusal, &reply.head, doing)),
+            // From OpenSearch itself, or from a proxy that lets only some paths through. Whether we may write is for the
+            // bulk to find out.
+            (403..=405 | 429 | 503, _) => Ok(None),
+            (_, Some(refusal)) => Err(self.refused(refusal, &reply.head, DOING)),
             (status, None) => Err(Error::failed(format!(
                 "what answers at {} is not OpenSearch: HTTP {status} to GET /",
                 self.address(reply.head.host)

@@ -23,6 +23,13 @@ pub struct Options {
     /// How long a server may take to answer after it has the whole request, and how long a write may stand still.
     /// The Bulk API is told to give up ten seconds earlier ([`Options::server_timeout`]).
     pub request_timeout: Duration,
+    /// The same for all requests but bulks, where that is shorter: they ask for little, and people wait for them.
+    pub json_timeout: Duration,
+    /// The same for the question who is there.
+    pub info_timeout: Duration,
+    /// How long a server that is there but not ready (429, 503, a cluster that has not formed) is asked again who it
+    /// is, once a second.
+    pub info_patience: Duration,
     /// How bodies travel.
     pub compression: Compression,
     /// Connections kept open between requests: as many as there are writers, and one.
@@ -38,6 +45,9 @@ impl Options {
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(90),
+            json_timeout: Duration::from_secs(30),
+            info_timeout: Duration::from_secs(10),
+            info_patience: Duration::from_secs(30),
             compression: Compression::Auto,
             connections: 8,
         }

@@ -22,7 +22,8 @@ pub struct Refusal {
     pub error_type: String,
     /// OpenSearch's reason, or the beginning of the body, escaped and cut.
     pub reason: String,
-    /// Whether the body is JSON with an `error`, as OpenSearch writes it; else somebody before it answered.
+    /// Whether the body is JSON with an `error`, as OpenSearch writes it (and others do, too); else somebody before it
+    /// answered.
     pub is_opensearch: bool,
     /// `bytes_limit` of a circuit breaker.
     pub bytes_limit: Option<u64>,

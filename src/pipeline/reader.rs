@@ -110,7 +110,10 @@ impl<I: Iterator<Item = Source>> Readers<'_, I> {
         };
         let (first_line, encoding) = (head.first_line(), opened.encoding);
         let called = source.source_name.clone().unwrap_or_else(|| source.uri());
-        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None);
+        // A head that is noted or blank holds no access line: what it was given is no guess, and the first line will tell.
+        let open = self.options.format.is_none() && (!notes.is_empty() || first_line.is_none());
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None)
+            .with_format_open(open);
         let file = Arc::new(OpenFile { id, facts, identity, first_line, encoding, start });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),

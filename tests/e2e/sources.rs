@@ -111,6 +111,32 @@ fn a_folder_within_itself() {
     folder.run(&["load", "data", "--to", "null:", "--json"]).report().has("lines_read 10, indexed 10");
 }
 
+#[test]
+fn linked_folders_and_what_is_left_out() {
+    let folder = Folder::new();
+    folder.write_settled("real/access.log", logs::lines(10));
+    folder.write_settled("logs/other.txt", logs::lines(5));
+    symlink("../real", folder.path().join("logs/current")).unwrap();
+    symlink("nowhere", folder.path().join("logs/gone.txt")).unwrap();
+    let arguments = ["load", "logs", "real", "logs/c*/access.log", "--exclude", "*.txt", "--to", "null:"];
+    let ran = folder.run(&arguments).ends_with(0);
+    ran.tells(&["2 files were left out by --include", "2 files turned up again"]);
+    folder.run(&[&arguments[..], &["--json"]].concat()).report().has("lines_read 10, indexed 10");
+}
+
+/// A log may begin with anything: long lines, or the NULs that copytruncate leaves.
+#[test]
+fn logs_in_a_directory_that_begin_badly() {
+    let good = logs::lines(500);
+    let junk = ("x".repeat(10_000) + "\n").repeat(8);
+    for (start, others) in [(junk, 8), ("x".repeat(100_000) + "\n", 1), ("\0".repeat(70_000), 0)] {
+        let folder = Folder::new();
+        folder.write_settled("logs/access.log", [start.as_bytes(), good.as_ref()].concat());
+        let report = folder.run(&["load", "logs", "--to", "null:", "--json"]).ends_with(0).report();
+        report.has(&format!("lines_read {}, indexed 500, malformed {others}", 500 + others));
+    }
+}
+
 /// What lies about in log directories is named and left out; it is no reason for an exit code.
 #[test]
 fn what_is_no_access_log_is_skipped_in_a_directory() {

@@ -103,6 +103,15 @@ impl<'a> Typed<'a> {
         self.dead_letters.clone().unwrap_or_else(|| self.folder.path().join("dead-letters.ndjson"))
     }
 
+    /// What the ledger has of the newest run, in all its parts, as a report: `loghaul runs --json`.
+    #[track_caller]
+    pub fn whole_run(&self) -> Report {
+        let ledger = self.ledger();
+        let ran = self.folder.run(&["runs", "--json", "--ledger", ledger.to_str().expect("UTF-8")]).ends_with(0);
+        let told: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("runs as JSON");
+        Report(told["runs"][0]["totals"].clone())
+    }
+
     /// The dead letters that are kept; none where there is no file.
     pub fn letters(&self) -> Vec<serde_json::Value> {
         letters(&self.dead_letters())

@@ -52,11 +52,6 @@ impl OwnNode {
         self.script("stop", &["--kill"]);
     }
 
-    /// Sets dynamic settings of the cluster; null takes one back.
-    pub fn set(&self, settings: &Value) {
-        set(&self.node, settings);
-    }
-
     /// A figure of the node's own statistics, such as `breakers/parent/tripped` in `breaker`.
     pub fn statistic(&self, part: &str, path: &str) -> u64 {
         let answer = self.node.get("GET", &format!("/_nodes/_local/stats/{part}"), None);

@@ -1,7 +1,7 @@
 //! A node that takes one megabyte at a time, straight and behind a proxy that says 413 early and resets. All lines
 //! arrive, and the one document of two megabytes is rejected alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::census::Census;
 use crate::fault_proxy::FaultProxy;
@@ -26,7 +26,7 @@ fn with_a_huge_line(folder: &Folder, random: &mut fastrand::Rng) -> PathBuf {
     folder.write_settled("huge/access.log", [&bytes[..at], huge.as_bytes(), &bytes[at..]].concat())
 }
 
-fn typed<'a>(folder: &'a Folder, path: &PathBuf, to: &str, index: &str) -> Typed<'a> {
+fn typed<'a>(folder: &'a Folder, path: &Path, to: &str, index: &str) -> Typed<'a> {
     Typed::new(folder, path, to, index).with("--max-line-bytes 4MiB")
 }
 

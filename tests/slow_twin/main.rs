@@ -299,6 +299,79 @@ fn a_format_that_fails_is_guessed_again() {
     assert_eq!((file.format(), block.tally.malformed_lines()), (Format::Combined, 100));
 }
 
+/// `lines` lines of a format, each unlike the others, none of them odd.
+fn plain_log(format: Format, lines: u32) -> String {
+    let head = if format == Format::VhostCombined { "www.x.de:80 " } else { "" };
+    let tail = if format == Format::Common { "" } else { r#" "-" "curl/8""# };
+    let line = |n| format!("{head}1.2.3.{n} - - [19/Dec/2020:13:57:26 +0100] \"GET /{n} HTTP/1.1\" 200 {n}{tail}\n");
+    (0..lines).map(line).collect()
+}
+
+/// What a file's documents and malformed lines are if so many lines come at a time.
+fn in_chunks(file: &FileFacts, plan: &Plan, text: &str, lines: usize) -> (String, u64) {
+    let mut worker = Worker::new();
+    let (mut documents, mut malformed, mut offset) = (String::new(), 0, 0);
+    for chunk in text.split_inclusive('\n').collect::<Vec<_>>().chunks(lines) {
+        let chunk = chunk.concat();
+        let mut block = Block::default();
+        worker.fill(plan, file, chunk.as_bytes(), offset, &mut block);
+        documents.push_str(std::str::from_utf8(&block.bytes).expect("UTF-8"));
+        malformed += block.tally.malformed_lines();
+        offset += chunk.len() as u64;
+    }
+    (documents, malformed)
+}
+
+#[test]
+fn an_open_format_is_settled_by_the_first_access_line_whatever_the_chunks() {
+    let options = all_options().remove(0);
+    let plan = Plan::new(options.clone()).expect("good options");
+    let preambles = ["junk\n", "==> access.log <==\n", "\n\r\n", &"{\"not\": \"a log\"}\n\n".repeat(150)];
+    for (preamble, format) in preambles.iter().flat_map(|preamble| Format::ALL.map(|format| (preamble, format))) {
+        if [Format::VhostCommon, Format::CombinedIo].contains(&format) {
+            continue; // no plain lines of these
+        }
+        let text = preamble.to_string() + &plain_log(format, 30) + "junk\n" + &plain_log(format, 3);
+        let twin = Twin::new(options.clone(), format, URI, IDENTITY).run(text.as_bytes(), 0);
+        assert_eq!(twin.documents, 33);
+        for lines in [1, 2, 7, 1000] {
+            let file = FileFacts::new(&plan, URI, IDENTITY, Format::Combined, true, None).with_format_open(true);
+            let (documents, _) = in_chunks(&file, &plan, &text, lines);
+            assert_eq!(documents.as_bytes(), twin.bytes, "{format}, {lines} at a time, after {preamble}");
+            assert_eq!(file.format(), format);
+        }
+    }
+    // As long as there is none it is what it was.
+    let file = FileFacts::new(&plan, URI, IDENTITY, Format::Combined, true, None).with_format_open(true);
+    assert_eq!(in_chunks(&file, &plan, &"junk\n".repeat(50), 3), (String::new(), 50));
+    assert_eq!(file.format(), Format::Combined);
+}
+
+#[test]
+fn a_format_that_fails_in_small_chunks_is_guessed_again() {
+    let plan = Plan::new(all_options().remove(0)).expect("good options");
+    let (good, other, junk) = (plain_log(Format::Combined, 1), plain_log(Format::Common, 40), "junk\n".repeat(40));
+    let cases = [
+        // After 19 lines that only another format takes, the next one is taken by it.
+        (good.clone() + &other, true, 1, (Format::Common, 19)),
+        (good.clone() + &other, true, 3, (Format::Common, 17)),
+        // Lines that no format takes in between change nothing.
+        (plain_log(Format::Common, 10) + &junk + &other, true, 1, (Format::Common, 10 + 40 + 9)),
+        // Said by the user, not guessed.
+        (good.clone() + &other, false, 1, (Format::Combined, 40)),
+        // However many lines fail, one line of another format among them is no reason.
+        (junk.clone() + &plain_log(Format::Common, 1) + &good, true, 1, (Format::Combined, 41)),
+        (junk.clone() + &plain_log(Format::Common, 1), true, 100, (Format::Combined, 40)),
+        // Nor are many that come one by one among good lines.
+        ((plain_log(Format::Common, 15) + &good).repeat(3), true, 1, (Format::Combined, 45)),
+    ];
+    for (text, guessed, lines, expected) in cases {
+        let file = FileFacts::new(&plan, URI, IDENTITY, Format::Combined, guessed, None);
+        let (_, malformed) = in_chunks(&file, &plan, &text, lines);
+        assert_eq!((file.format(), malformed), expected, "{text}");
+    }
+}
+
 #[test]
 fn lines_too_long_are_written_down() {
     let plan = Plan::new(all_options().remove(0)).expect("good options");

@@ -203,8 +203,6 @@ impl Step {
 pub struct Bulk<'a> {
     /// Counted from 1 as they arrive whole; those refused early are not among them.
     pub number: u64,
-    /// How many bulks have been answered 200 in full so far.
-    pub acknowledged: u64,
     /// The body as it came.
     pub body: &'a [u8],
 }
@@ -469,12 +467,12 @@ fn bulk(
     body: UnfinishedBody,
     note: &dyn Fn(&'static str, Option<u16>),
 ) -> io::Result<bool> {
-    let (number, acknowledged) = {
+    let number = {
         let mut counts = lock(&shared.counts);
         counts.0 += 1;
-        *counts
+        counts.0
     };
-    let Step { fault, hook } = (lock(&shared.plan))(&Bulk { number, acknowledged, body: &body.bytes });
+    let Step { fault, hook } = (lock(&shared.plan))(&Bulk { number, body: &body.bytes });
     let at = |moment: Moment| {
         if let Some((wanted, hook)) = &hook
             && *wanted == moment

@@ -47,11 +47,20 @@ impl fmt::Display for Kind {
 /// The format that most of the first 100 lines of `lines` have; none if no line has any. The last line may be cut.
 pub fn guess(lines: &[u8]) -> Option<Format> {
     let mut days = Days::new();
+    most_voted(first_lines(lines).filter_map(|line| format_of(&mut days, line)))
+}
+
+/// The same of the first 100 lines that have a format, however many without one lie before and between them. What
+/// [`guess`] says tells a log from something else; this finds the log in something that is read as one anyhow.
+pub fn anywhere(lines: &[u8]) -> Option<Format> {
+    let mut days = Days::new();
+    most_voted(filled_lines(lines).filter_map(|line| format_of(&mut days, line)).take(LINES_MAX))
+}
+
+fn most_voted(formats: impl Iterator<Item = Format>) -> Option<Format> {
     let mut votes = [0; Format::ALL.len()];
-    for line in first_lines(lines) {
-        if let Some(format) = format_of(&mut days, line) {
-            votes[format as usize] += 1;
-        }
+    for format in formats {
+        votes[format as usize] += 1;
     }
     // Among equals the one that asks for more.
     let richest = [Format::VhostCombined, Format::CombinedIo, Format::Combined, Format::VhostCommon, Format::Common];
@@ -94,8 +103,13 @@ pub fn looks_like(bytes: &[u8]) -> Kind {
 
 /// Up to 100 lines that are not blank.
 fn first_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    filled_lines(text).take(LINES_MAX)
+}
+
+/// The lines that are not blank.
+fn filled_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split(|byte| *byte == b'\n');
-    lines.filter(|line| line.iter().any(|byte| !matches!(byte, b'\r' | 0))).take(LINES_MAX)
+    lines.filter(|line| line.iter().any(|byte| !matches!(byte, b'\r' | 0)))
 }
 
 /// The format that asks most of what `line` has.
@@ -188,6 +202,18 @@ mod tests {
             let junk = format!("\r\n\njunk\n{line}\n{line}\r\n1.2.3.4 - -{TAIL}\n");
             assert_eq!(guess(junk.as_bytes()), Some(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn a_log_behind_a_long_preamble() {
+        let vhost = format!("www.example.com:80 1.2.3.4 - -{TAIL}{AGENT}\n");
+        let text = "Dear Sir,\n".repeat(LINES_MAX) + &vhost;
+        assert_eq!(guess(text.as_bytes()), None);
+        assert_eq!(anywhere(text.as_bytes()), Some(Format::VhostCombined));
+        assert_eq!(anywhere(b"Dear Sir,\n\n"), None);
+        // No more votes than those of the first 100 lines.
+        let text = vhost.repeat(LINES_MAX) + &format!("1.2.3.4 - -{TAIL}\n").repeat(LINES_MAX + 1);
+        assert_eq!(anywhere(text.as_bytes()), Some(Format::VhostCombined));
     }
 
     #[test]

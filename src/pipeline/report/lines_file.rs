@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -93,6 +94,23 @@ impl LinesFile {
         Ok(opened)
     }
 
+    /// The same behind what is there already, for a run of its own that goes on from watermarks of an earlier one: what
+    /// that one has settled is not read again, so its lines are kept nowhere else. A half line at the end, of a process
+    /// that was killed while it wrote, is cut off.
+    ///
+    /// # Errors
+    /// If it cannot be opened, read or cut.
+    pub fn open_behind(path: &Path, bytes_max: u64) -> Result<LinesFile> {
+        let whole = match File::open(path) {
+            Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                whole_lines_bytes(&file).map_err(|error| failed("open", path, &error))?
+            }
+            // Not there yet, or nothing that could be cut.
+            _ => u64::MAX,
+        };
+        LinesFile::open_cut_back(path, bytes_max, whole)
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -149,12 +167,29 @@ impl LinesFile {
     }
 }
 
+/// Where the last whole line of a file ends.
+fn whole_lines_bytes(file: &File) -> std::io::Result<u64> {
+    let mut block = [0; 64 << 10];
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let bytes = &mut block[..(end - start) as usize];
+        file.read_exact_at(bytes, start)?;
+        if let Some(at) = memchr::memrchr(b'\n', bytes) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
     let message = format!("cannot {what} {}: {}", path.display(), io_reason(error));
     match what {
         // Before the first byte is read: nothing that could go on.
         "open" => Error::failed(message),
-        _ => Error::stopped(message).hint("make room or name another file, then run the same load again"),
+        _ => Error::stopped(message)
+            .hint("make room, then go on with --resume; without a ledger, run the same load again"),
     }
 }
 
@@ -189,5 +224,28 @@ mod tests {
         assert_eq!(lines.sync(), Ok(6));
         assert_eq!(std::fs::read(&path).unwrap(), b"a\nb\nc\n");
         assert_eq!(LinesFile::open_cut_back(&path, 10, 400).unwrap().sync(), Ok(6), "a shorter file is left alone");
+    }
+
+    #[test]
+    fn a_run_of_its_own_begins_behind_the_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.ndjson");
+        let long = "x".repeat(70_000);
+        for (there, kept) in [
+            ("", ""),
+            ("a\n", "a\n"),
+            ("a\nhal", "a\n"),
+            ("hal", ""),
+            (&*format!("a\n{long}"), "a\n"),
+            (&*format!("{long}\n"), &*format!("{long}\n")),
+        ] {
+            std::fs::write(&path, there).unwrap();
+            let lines = LinesFile::open_behind(&path, u64::MAX).unwrap();
+            lines.write(b"new\n").unwrap();
+            lines.finish().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{kept}new\n"));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(LinesFile::open_behind(&path, 10).unwrap().sync(), Ok(0), "or makes it");
     }
 }

@@ -1,12 +1,15 @@
 //! [`FileFacts`]: what a document needs to know of the file that its line comes from.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::plan::Plan;
 use crate::pipeline::parse::Format;
 
 /// Tails of up to so many bytes are stored at once, as wide as this.
 pub(super) const TAIL_BYTES: usize = 128;
+
+/// Set in [`FileFacts::format`] as long as no line has told the format.
+const OPEN: u8 = 0x80;
 
 /// What all lines of a file share.
 #[derive(Debug)]
@@ -17,8 +20,11 @@ pub struct FileFacts {
     pub identity: [u8; 8],
     /// The format was guessed, and may be guessed again.
     pub guessed: bool,
-    /// A [`Format`]; workers that see most lines of a chunk fail may change it.
+    /// A [`Format`], and perhaps [`OPEN`]; workers that see most lines fail may change it.
     format: AtomicU8,
+    /// Lines that failed, and that another format would have taken, since the last chunk that went well. A log that
+    /// trickles in comes in chunks of a line each, none of which says anything by itself.
+    misread: AtomicU64,
     /// The end of each of its documents, padded to [`TAIL_BYTES`] at least.
     pub(super) tail: Vec<u8>,
     /// How much of it counts.
@@ -39,15 +45,50 @@ impl FileFacts {
         let mut tail = plan.tail(&uri, s3);
         let tail_len = tail.len();
         tail.resize(tail_len.max(TAIL_BYTES), 0);
-        FileFacts { uri, identity, guessed, format: AtomicU8::new(format as u8), tail, tail_len }
+        let (format, misread) = (AtomicU8::new(format as u8), AtomicU64::new(0));
+        FileFacts { uri, identity, guessed, format, misread, tail, tail_len }
+    }
+
+    /// The same file, whose format is left open if `open`: the first chunk that holds an access line settles it, and
+    /// until then it is what [`FileFacts::new`] was told.
+    pub fn with_format_open(mut self, open: bool) -> FileFacts {
+        if open {
+            *self.format.get_mut() |= OPEN;
+        }
+        self
     }
 
     /// The file's format, as it is known by now.
     pub fn format(&self) -> Format {
-        Format::ALL[self.format.load(Ordering::Relaxed) as usize]
+        Format::ALL[(self.format.load(Ordering::Relaxed) & !OPEN) as usize]
+    }
+
+    /// Whether no line has told the format yet.
+    pub(super) fn is_format_open(&self) -> bool {
+        self.format.load(Ordering::Relaxed) & OPEN != 0
+    }
+
+    /// Settles a format that is open. If another chunk has done so meanwhile, its word stands.
+    pub(super) fn settle_format(&self, format: Format) {
+        let open = self.format() as u8 | OPEN;
+        let _ = self.format.compare_exchange(open, format as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) fn set_format(&self, format: Format) {
         self.format.store(format as u8, Ordering::Relaxed);
+        self.forget_misread();
+    }
+
+    /// Counts `lines` that another format would take. Gives how many there are by now.
+    pub(super) fn count_misread(&self, lines: u64) -> u64 {
+        self.misread.fetch_add(lines, Ordering::Relaxed) + lines
+    }
+
+    /// The format has proved right.
+    pub(super) fn forget_misread(&self) {
+        // Most chunks of most files come by here: the cache line is left alone where nothing changes.
+        if self.misread.load(Ordering::Relaxed) != 0 {
+            self.misread.store(0, Ordering::Relaxed);
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::pipeline::parse::{self, Format, Line, Malformed};
 /// end of a chunk are parsed in a copy with so much behind them.
 const SLACK: usize = WINDOW_BYTES;
 
-/// When most lines of a chunk fail, and at least so many, the format is guessed again.
-const FAILED_LINES_MIN: u64 = 20;
+/// So many lines that fail, and that another format would take, in one chunk or in several, change a file's format.
+const MISREAD_LINES_MIN: u64 = 20;
 
 /// Environment variable that forces the portable form, for tests and for comparing: any value but empty or `0`.
 pub const PORTABLE_VARIABLE: &str = "LOGHAUL_PORTABLE";
@@ -79,22 +79,30 @@ impl Worker {
     /// Turns the lines of `chunk` into documents and counts in `block`, which must be empty.
     ///
     /// `chunk` holds whole lines, the last one with or without its newline, and starts at `chunk_offset` of the file's
-    /// decompressed bytes. Where the file's format was guessed and most of the chunk's lines fail, the format is
-    /// guessed again from them, and kept for the file if fewer fail so. One worker serves one plan.
+    /// decompressed bytes. A format that is still open is settled by the first chunk with an access line. Where the
+    /// format was guessed and most of the chunk's lines fail, it is guessed again from them, and changed for the file
+    /// when 20 lines, of this chunk or of this and those before, want another. One worker serves one plan.
     ///
     /// # Panics
     /// If `block` is not empty, or `chunk` is longer than 1 GiB.
     pub fn fill(&mut self, plan: &Plan, file: &FileFacts, chunk: &[u8], chunk_offset: u64, block: &mut Block) {
         assert!(block.documents.is_empty() && block.bytes.is_empty(), "a block is filled once");
         assert!(chunk.len() <= 1 << 30, "a chunk has at most 1 GiB");
-        let format = file.format();
+        let open = file.is_format_open();
+        let format = if open { settle_format(file, chunk) } else { file.format() };
         self.fill_as(format, plan, file, chunk, chunk_offset, block);
-        let failed = block.tally.malformed_lines();
-        if file.guessed && failed >= FAILED_LINES_MIN && failed > block.tally.documents + block.tally.outside {
+        if open || !file.guessed {
+            return; // guessed from these very lines, or by nobody
+        }
+        let (failed, good) = (block.tally.malformed_lines(), block.tally.documents + block.tally.outside);
+        if failed > good {
             self.guess_again(format, plan, file, chunk, chunk_offset, block);
+        } else if good > 0 {
+            file.forget_misread();
         }
     }
 
+    /// Tries another format on a chunk most of whose lines fail.
     #[cold]
     fn guess_again(
         &mut self,
@@ -106,12 +114,18 @@ impl Worker {
         block: &mut Block,
     ) {
         let failed = block.tally.malformed_lines();
-        let Some(other) = parse::guess(chunk).filter(|other| *other != format) else { return };
+        let Some(other) = parse::guess::anywhere(chunk) else { return };
+        if other == format {
+            return file.forget_misread();
+        }
         block.clear();
         self.fill_as(other, plan, file, chunk, chunk_offset, block);
-        if block.tally.malformed_lines() < failed {
+        // Lines that no format takes say nothing about the format: a burst of them and one odd line must not change
+        // it, for the poorest format takes the lines of all others, and would never be found wrong.
+        let taken = failed.saturating_sub(block.tally.malformed_lines());
+        if taken > 0 && file.count_misread(taken) >= MISREAD_LINES_MIN {
             file.set_format(other);
-        } else {
+        } else if taken == 0 || failed < MISREAD_LINES_MIN {
             block.clear();
             self.fill_as(format, plan, file, chunk, chunk_offset, block);
         }
@@ -159,6 +173,14 @@ impl Worker {
         }
         block.indices = self.state.heads.take_indices();
     }
+}
+
+/// The format of a chunk of a file whose format is open. It stays open if the chunk holds no access line.
+#[cold]
+fn settle_format(file: &FileFacts, chunk: &[u8]) -> Format {
+    let Some(format) = parse::guess::anywhere(chunk) else { return file.format() };
+    file.settle_format(format);
+    format
 }
 
 /// Lines that are parsed in one go.

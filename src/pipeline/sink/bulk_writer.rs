@@ -79,6 +79,9 @@ struct Results {
     culprits: Vec<(u32, Refusal, u32)>,
 }
 
+/// How many documents of a small body may be suspected at once. In a large one it is one of a hundred.
+const SUSPECTS_OF_SMALL_BODIES_MAX: u32 = 5;
+
 /// What an answer left of a job.
 #[derive(Default)]
 struct Left {
@@ -132,7 +135,7 @@ impl<'d> BulkWriter<'d> {
             jobs.push(Job::first(Selection::all(batch.documents())));
         }
         let mut goes_on = true;
-        while goes_on && let Some(job) = jobs.pop() {
+        while goes_on && let Some(job) = self.next_job(&mut jobs) {
             goes_on = match self.send(&batch, job, &mut jobs, &mut results) {
                 Next::GoOn => true,
                 Next::Wait(wait) => !self.to.stop.wait(wait),
@@ -143,6 +146,17 @@ impl<'d> BulkWriter<'d> {
         results.deliver(batch, stopped)
     }
 
+    /// The job on top. While the cluster refuses, one of those that were refused, wherever it lies: only such a job may
+    /// ask whether that has passed, and the others wait for its answer.
+    fn next_job(&self, jobs: &mut Vec<Job>) -> Option<Job> {
+        if self.to.breaker.is_open()
+            && let Some(place) = jobs.iter().rposition(|job| job.blocked)
+        {
+            return Some(jobs.remove(place));
+        }
+        jobs.pop()
+    }
+
     /// Sends one job, notes what became of its documents, and puts what is left of it back onto `jobs`.
     fn send<T>(&mut self, batch: &Batch<T>, job: Job, jobs: &mut Vec<Job>, results: &mut Results) -> Next {
         let to = self.to;
@@ -151,9 +165,17 @@ impl<'d> BulkWriter<'d> {
         if to.stop.is_raised() && (job.sent > 0 || to.stop.gives_up()) {
             return Next::End;
         }
-        to.pace.wait_for_documents(count_of_documents, to.stop);
+        if !to.pace.wait_for_documents(count_of_documents, to.stop) {
+            return Next::End;
+        }
+        let pauses = to.breaker.is_open();
         let probes = match to.breaker.permit(job.blocked, to.stop) {
-            Permit::Send => false,
+            Permit::Send => {
+                if pauses {
+                    job.backoff.forget_time();
+                }
+                false
+            }
             Permit::Probe => true,
             Permit::Stopped => return Next::End,
             Permit::GivenUp { cause, refused_for, probes } => {
@@ -180,7 +202,7 @@ impl<'d> BulkWriter<'d> {
             reached_before: to.client.reached(),
         };
         let decision = retry::decide(&came, &attempt);
-        if probes && !matches!(decision, Decision::Items | Decision::Pause | Decision::Again { busy: false, .. }) {
+        if probes && !matches!(decision, Decision::Items | Decision::Pause | Decision::Again { .. }) {
             // Whatever it wants now, it is not what it refused us for.
             to.passed();
         }
@@ -190,6 +212,7 @@ impl<'d> BulkWriter<'d> {
                 self.learn_from(&job);
                 if came == Came::Read(Reading::AllCreated) {
                     count(&to.stats.through, 1);
+                    to.stats.vain.store(0, Ordering::Relaxed);
                     results.all_indexed(batch, &job.documents);
                     to.pace.went_well(body_bytes, &turn);
                     if probes {
@@ -198,7 +221,8 @@ impl<'d> BulkWriter<'d> {
                     return Next::GoOn;
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
-                if probes && left.blocked.is_empty() {
+                // Busy is no answer to whether it still refuses.
+                if probes && left.blocked.is_empty() && (left.busy.is_empty() || !left.through.is_empty()) {
                     to.passed();
                 }
                 if left.busy.is_empty() {
@@ -214,6 +238,7 @@ impl<'d> BulkWriter<'d> {
                     count(&to.stats.busy, 1);
                     to.pace.was_busy();
                 }
+                count(&to.stats.vain, u64::from(!busy && job.strikes == 0));
                 job.unsure |= unsure;
                 let story = |client: &Client| told(&came, client, host);
                 self.again(job, after, batch, jobs, story)
@@ -250,6 +275,11 @@ impl<'d> BulkWriter<'d> {
             Decision::Pause => {
                 to.blocked(&told(&came, to.client, host));
                 job.blocked = true;
+                // Whoever said so may stand before what wrote them. Without ids they would be called doubtful, and are
+                // not: the words are the cluster's.
+                job.unsure |= to.with_ids && matches!(&came, Came::Refused(refusal, _) if refusal.status == 503);
+                // The breaker has a clock of its own.
+                job.backoff.forget_time();
                 jobs.push(job);
                 Next::GoOn
             }
@@ -341,7 +371,7 @@ impl<'d> BulkWriter<'d> {
             match fate {
                 Fate::Indexed => results.of(batch, n).indexed += 1,
                 // Ours is the only hand that writes this id: what we may have written, we have.
-                Fate::Duplicate if job.unsure => {
+                Fate::Duplicate if job.unsure && to.confirms => {
                     let outcomes = results.of(batch, n);
                     outcomes.indexed += 1;
                     outcomes.confirmed += 1;
@@ -387,7 +417,9 @@ impl<'d> BulkWriter<'d> {
     fn after_items<T>(&mut self, batch: &Batch<T>, job: Job, left: Left, jobs: &mut Vec<Job>, host: usize) -> Next {
         let to = self.to;
         if let Some(error) = left.hopeless {
-            to.fail(error);
+            // This answer itself is counted as accepted already.
+            let written_before = to.stats.accepted.load(Ordering::Relaxed) > 1;
+            to.fail(stopped_if(written_before || !left.through.is_empty(), error));
             return Next::End;
         }
         let words = left.cause.unwrap_or_default();
@@ -401,7 +433,7 @@ impl<'d> BulkWriter<'d> {
             let mut rest = job.with(documents);
             rest.blocked = false;
             if progress {
-                rest.backoff = Backoff::new(Instant::now());
+                rest.backoff = Backoff::default();
                 rest.through_before = through_before;
             }
             rest
@@ -418,18 +450,33 @@ impl<'d> BulkWriter<'d> {
                 _ => too_large.halve(batch, jobs),
             }
         }
-        let strike = job.strikes + 1;
+        if progress {
+            to.stats.vain.store(0, Ordering::Relaxed);
+        } else if job.strikes == 0 && !left.unsure.is_empty() {
+            count(&to.stats.vain, 1);
+        }
+        // While requests fail in which nothing is suspected, and none gets through, it is the server.
+        let server_works = progress
+            || to.stats.through.load(Ordering::Relaxed) > job.through_before
+            || to.stats.vain.load(Ordering::Relaxed) == 0;
+        let strike = job.strikes + u32::from(server_works);
         let mut next = Next::GoOn;
         for (documents, strikes, unsure) in
             [(left.unsure, 0, true), (left.suspects_unsure, strike, true), (left.suspects, strike, job.unsure)]
         {
             if !documents.is_empty() {
                 let job = Job { unsure, strikes, ..rest(documents) };
-                next = next.and(self.again(job, None, batch, jobs, said));
+                let mut again = self.again(job, None, batch, jobs, said);
+                // A suspect gets its tries over a while, so that a hiccup of the server is over by the last one.
+                if strikes > 0 && server_works && matches!(again, Next::Wait(_)) {
+                    again = Next::Wait(to.limits.strikes_apart());
+                }
+                next = next.and(again);
             }
         }
         if !left.busy.is_empty() {
-            next = next.and(self.again(rest(left.busy), None, batch, jobs, is_busy));
+            let busy = Job { blocked: job.blocked && !progress, ..rest(left.busy) };
+            next = next.and(self.again(busy, None, batch, jobs, is_busy));
         }
         next
     }
@@ -514,8 +561,7 @@ fn hopeless(to: &Destination<'_>, item: &Item<'_>, index: &str) -> Error {
         ),
         _ => (format!("documents cannot be written to index {index:?}: {reason}"), OTHER_INDEX),
     };
-    // This answer itself is counted already.
-    stopped_if(to.stats.accepted.load(Ordering::Relaxed) > 1, Error::failed(what).hint(hint))
+    Error::failed(what).hint(hint)
 }
 
 /// What to do where an index cannot ever be.
@@ -595,12 +641,13 @@ impl Left {
         }
         let is_suspect = |n: u32| job.strikes > 0 || taken.contains(&batch.index_of(n));
         let documents = job.documents.documents();
-        // A server that fails at one in a hundred has a trouble of its own.
-        let few = self.unsure.documents() <= (documents / 100).max(1);
+        // A server that fails at more than one in a hundred has a trouble of its own; of small bodies, at more than a few.
+        let few_max = (documents / 100).max((documents / 5).clamp(1, SUSPECTS_OF_SMALL_BODIES_MAX));
+        let few = self.unsure.documents() <= few_max || job.strikes > 0;
         for n in std::mem::take(&mut self.unsure).iter() {
             if few && is_suspect(n) { self.suspects_unsure.push(n) } else { self.unsure.push(n) }
         }
-        let few = self.odd.documents() <= documents / 2 || job.strikes > 0;
+        let few = self.odd.documents() <= few_max || job.strikes > 0;
         let mut blocked: Vec<u32> = self.blocked.iter().collect();
         for n in std::mem::take(&mut self.odd).iter() {
             if few && is_suspect(n) { self.suspects.push(n) } else { blocked.push(n) }
@@ -624,7 +671,7 @@ impl Job {
         Job {
             documents,
             sent: 0,
-            backoff: Backoff::new(Instant::now()),
+            backoff: Backoff::default(),
             unsure: false,
             blocked: false,
             plain: false,

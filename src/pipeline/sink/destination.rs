@@ -75,6 +75,8 @@ pub struct Destination<'s> {
     pub(super) path: String,
     pub(super) limits: Limits,
     pub(super) with_ids: bool,
+    /// Whether a duplicate of what we may have written is ours.
+    pub(super) confirms: bool,
     pub(super) pace: Pace,
     pub(super) breaker: Breaker,
     pub(super) stats: Counters,
@@ -129,6 +131,8 @@ pub(super) struct Counters {
     pub(super) accepted: AtomicU64,
     /// Requests of which documents got through.
     pub(super) through: AtomicU64,
+    /// Requests that failed, though none of their documents was suspected, since one got through.
+    pub(super) vain: AtomicU64,
     pub(super) uncertain: AtomicU64,
     pub(super) busy: AtomicU64,
     pub(super) blocked: AtomicU64,
@@ -165,12 +169,21 @@ impl<'s> Destination<'s> {
             path,
             limits: options.limits,
             with_ids: options.with_ids,
+            confirms: options.with_ids,
             pace: Pace::new(options.pace),
             breaker: Breaker::new(options.limits.give_up_after),
             stats: Counters::default(),
             plain: AtomicBool::new(false),
             body_bytes_max: options.pace.body_bytes_max,
         }
+    }
+
+    /// Whether documents that were sent, but whose answer was lost, count as indexed by us when they are found to be
+    /// there. So it is where no other line can have the same id; give false where ids are made of the content alone.
+    #[must_use]
+    pub fn confirming(mut self, confirms: bool) -> Destination<'s> {
+        self.confirms = confirms;
+        self
     }
 
     /// One thread's hands.

@@ -220,8 +220,11 @@ fn decide_refusal(refusal: &Refusal, after: Option<Duration>, attempt: &Attempt)
         (429, "circuit_breaking_exception" | "cluster_block_exception") => Decision::Pause,
         // A queue that is full, indexing pressure, or a proxy that throttles.
         (429, _) => Decision::Again { unsure: false, busy: true, after },
-        // Not recovered, no manager, security not initialized: the cluster's own words, nothing was written.
-        (503, _) if refusal.is_opensearch || refusal.reason.starts_with("OpenSearch Security") => Decision::Pause,
+        // Not recovered, no manager, security not initialized: the cluster's own words. Others say 503 in JSON too, but
+        // do not have its types of errors.
+        (503, _) if error_type.ends_with("_exception") || refusal.reason.starts_with("OpenSearch Security") => {
+            Decision::Pause
+        }
         // A proxy's words: what is behind it may have written everything.
         (408 | 500 | 502 | 503 | 504, _) => Decision::Again { unsure: true, busy: false, after },
         // Elasticsearch passes zstd on as if it were text; some proxies know no encoding.
@@ -324,6 +327,8 @@ pub struct Limits {
     pub strikes_max: u32,
     /// The same where the server blames the request, in words of no list.
     pub odd_strikes_max: u32,
+    /// How long after such a failure the document is sent again.
+    pub strikes_apart: Duration,
 }
 
 impl Default for Limits {
@@ -334,7 +339,8 @@ impl Default for Limits {
             tries_max: 50,
             give_up_after: Duration::from_secs(300),
             strikes_max: 6,
-            odd_strikes_max: 2,
+            odd_strikes_max: 6,
+            strikes_apart: Duration::from_secs(2),
         }
     }
 }
@@ -347,19 +353,25 @@ impl Limits {
         let tries = u32::try_from(give_up_after.as_secs() / 2).unwrap_or(u32::MAX);
         Limits { give_up_after, tries_max: default.tries_max.max(tries), ..default }
     }
+
+    /// The time between two strikes; less where the run would give up before the last one.
+    pub fn strikes_apart(&self) -> Duration {
+        self.strikes_apart.min(self.give_up_after / (2 * self.strikes_max.max(self.odd_strikes_max).max(1)))
+    }
 }
 
 /// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
 /// The tries of one selection of documents since one of them last got through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
     /// All tries.
     tries: u32,
     /// Tries in a row during which nobody else got through either.
     in_vain: u32,
-    since: Instant,
+    /// The first failure. Not the first try: before that one, others may have had to go first.
+    since: Option<Instant>,
 }
 
 /// What is known when a request has to be sent again.
@@ -375,31 +387,34 @@ pub struct Again {
 }
 
 impl Backoff {
-    /// Before the first try.
-    pub fn new(now: Instant) -> Backoff {
-        Backoff { tries: 0, in_vain: 0, since: now }
-    }
-
     /// How long to wait before the next try; `None` when the limits are used up. Full jitter: writers that failed
     /// together do not come back together (Marc Brooker, "Exponential Backoff And Jitter", AWS 2015).
     pub fn next(&mut self, limits: &Limits, again: Again, random: &mut fastrand::Rng) -> Option<Duration> {
         self.tries += 1;
         self.in_vain = if again.others_got_through { 1 } else { self.in_vain + 1 };
-        if self.in_vain >= limits.tries_max || again.now.duration_since(self.since) >= limits.give_up_after {
+        let failed_for = again.now.duration_since(*self.since.get_or_insert(again.now));
+        if self.in_vain >= limits.tries_max || failed_for >= limits.give_up_after {
             return None;
         }
         let ceiling = limits.wait_first.saturating_mul(1 << (self.in_vain - 1).min(20)).min(limits.wait_max);
         let jittered = ceiling.mul_f64(random.f64());
-        Some(match again.asked {
+        let wait = match again.asked {
             // Not all at the same moment, either.
             Some(asked) => asked.min(RETRY_AFTER_MAX) + jittered.min(limits.wait_first),
             None => jittered,
-        })
+        };
+        // Whatever somebody asks, one last try when the time is over.
+        Some(wait.min(limits.give_up_after - failed_for))
     }
 
-    /// How often it was tried, and for how long.
+    /// Time in which nothing was tried does not count: the run paused.
+    pub fn forget_time(&mut self) {
+        self.since = None;
+    }
+
+    /// How often it was tried, and how long ago that first failed.
     pub fn story(&self, now: Instant) -> (u32, Duration) {
-        (self.tries, now.duration_since(self.since))
+        (self.tries, self.since.map_or(Duration::ZERO, |since| now.duration_since(since)))
     }
 }
 
@@ -642,6 +657,8 @@ mod tests {
         check(500, &error("null_pointer_exception", ""), many(), again(true, false));
         check(502, "<html>", many(), again(true, false));
         check(503, "<html>", many(), again(true, false));
+        check(503, r#"{"error":"upstream unavailable"}"#, many(), again(true, false));
+        check(503, r#"{"error":{"code":7,"message":"upstream unavailable"}}"#, many(), again(true, false));
         check(504, "", many(), again(true, false));
         check(520, "", many(), again(true, false));
         // States.
@@ -733,7 +750,7 @@ mod tests {
         let (limits, mut random) = (Limits { tries_max: 6, ..Limits::default() }, fastrand::Rng::with_seed(1));
         let mut longest = [Duration::ZERO; 5];
         for _round in 0..500 {
-            let mut backoff = Backoff::new(Instant::now());
+            let mut backoff = Backoff::default();
             for longest in &mut longest {
                 let wait = backoff.next(&limits, again(false, None), &mut random).expect("within the limits");
                 *longest = wait.max(*longest);
@@ -744,7 +761,7 @@ mod tests {
             let ceiling = limits.wait_first * (1 << n);
             assert!(*longest <= ceiling && *longest > ceiling / 2, "{n}: {longest:?}");
         }
-        let mut backoff = Backoff::new(Instant::now());
+        let mut backoff = Backoff::default();
         let asked = backoff.next(&limits, again(false, Some(Duration::from_secs(7))), &mut random);
         assert!(asked.is_some_and(|wait| wait >= Duration::from_secs(7)));
         // While others get through, tries are many and waits short; but time is a limit too.
@@ -754,5 +771,17 @@ mod tests {
         }
         let late = Again { now: Instant::now() + limits.give_up_after, ..again(true, None) };
         assert_eq!(backoff.next(&limits, late, &mut random), None);
+        let mut backoff = Backoff::default();
+        let impatient = Limits { give_up_after: Duration::from_secs(5), ..limits };
+        let asked = backoff.next(&impatient, again(false, Some(Duration::from_secs(60))), &mut random);
+        assert_eq!(asked, Some(Duration::from_secs(5)));
+        // Time counts from the first failure, and a pause is not counted.
+        let mut backoff = Backoff::default();
+        assert!(backoff.next(&limits, late, &mut random).is_some());
+        let later = Again { now: late.now + limits.give_up_after, ..late };
+        backoff.forget_time();
+        assert!(backoff.next(&limits, later, &mut random).is_some());
+        let latest = Again { now: later.now + limits.give_up_after, ..late };
+        assert_eq!(backoff.next(&limits, latest, &mut random), None);
     }
 }
