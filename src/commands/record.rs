@@ -38,6 +38,7 @@ impl Record {
     ) -> Result<(Option<Record>, Keep)> {
         let mut keep = Keep {
             rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
+            never_confirms: config.writing.id == cli::Id::Content,
             ..Keep::default()
         };
         // Remembered beyond this process's own folder.

@@ -150,7 +150,6 @@ impl Ledger {
             destination,
             naming: spec.naming(),
             totals,
-            loaded_before: totals.loaded,
             seconds_before: totals.seconds,
             open: HashMap::new(),
             gathered: BTreeMap::new(),

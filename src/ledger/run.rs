@@ -48,8 +48,7 @@ pub struct Run {
     pub(super) naming: i64,
     /// The sums of all parts.
     pub(super) totals: RunTotals,
-    /// How many of the sources loaded, and how many seconds, are from earlier parts.
-    pub(super) loaded_before: u64,
+    /// How many of the seconds are from earlier parts.
     pub(super) seconds_before: f64,
     /// Files on their way.
     pub(super) open: HashMap<FileId, Open>,
@@ -155,6 +154,7 @@ impl Run {
                     }
                     _ => (FileState::InProgress, None),
                 };
+                self.totals.loaded += u64::from(file.report.status == FileStatus::Loaded);
                 self.gather(file, Some(done));
                 self.open.remove(&file.file.id);
             }
@@ -333,7 +333,6 @@ impl Run {
     /// As [`Run::progress`].
     pub fn finish(mut self, report: &Report) -> Result<()> {
         self.totals.seconds = self.seconds_before + report.seconds;
-        self.totals.loaded = self.loaded_before + report.sources.loaded;
         self.totals.skipped = report.sources.skipped;
         self.totals.failed = report.sources.failed;
         self.totals.gone = report.sources.gone;

@@ -78,6 +78,8 @@ pub struct Keep {
     /// Whether documents of streams that are there already are this run's own, from before it was interrupted. Of files
     /// it is known one by one.
     pub confirms_streams: bool,
+    /// Whether nothing is ever confirmed: where ids are made of content, what is there may be anybody's equal line.
+    pub never_confirms: bool,
 }
 
 /// Lines to keep wait for the watermark, so that a run that goes on later finds in the files exactly what lies before
@@ -220,8 +222,19 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         if open.file.start.as_ref().map_or(self.keep.confirms_streams, |start| start.confirms) {
             receipt.outcomes.confirm_duplicates();
         }
+        if self.keep.never_confirms {
+            let confirmed = std::mem::take(&mut receipt.outcomes.confirmed);
+            receipt.outcomes.indexed -= confirmed;
+            receipt.outcomes.duplicate += confirmed;
+        }
         if receipt.outcomes.indexed + receipt.outcomes.duplicate > 0 && open.indices.len() < INDICES_MAX {
-            open.indices.extend(receipt.indices.iter().map(|(index, _)| Arc::clone(index)));
+            let took_some = |(index, documents): &&(Arc<str>, u64)| {
+                let action = format!("{{\"create\":{{\"_index\":\"{index}\"");
+                let refused =
+                    receipt.dead_letters.iter().filter(|letter| letter.document.starts_with(action.as_bytes()));
+                refused.count() as u64 != *documents
+            };
+            open.indices.extend(receipt.indices.iter().filter(took_some).map(|(index, _)| Arc::clone(index)));
         }
         open.report.counts.add_receipt(&receipt);
         let moved = open.coverage.settle(&receipt);
