@@ -13,6 +13,8 @@
 //! **lines read = indexed + duplicate + rejected + malformed + blank**.
 //!
 //! Open [`pipeline`] first.
+// A module's page may speak of what is inside it.
+#![allow(rustdoc::private_intra_doc_links, rustdoc::redundant_explicit_links)]
 #![deny(unsafe_code)]
 #![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 
