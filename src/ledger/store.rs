@@ -9,7 +9,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
@@ -26,6 +26,8 @@ const ON_DISK: &str = if cfg!(test) { "NORMAL" } else { "FULL" };
 
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks where SQLite does not wait by itself.
+const BUSY_LOOK: Duration = Duration::from_millis(20);
 
 const TABLES: &str = "
 CREATE TABLE destinations (
@@ -123,11 +125,19 @@ impl Store {
         make_private(path)?;
         let connection = Connection::open(path).map_err(|error| failed(path, Kind::Failed, &error))?;
         let store = Store { path: path.into(), connection: Arc::new(Mutex::new(connection)) };
-        store.prepare().map_err(|error| match error {
-            Opening::Sqlite(error) => failed(path, Kind::Failed, &error),
-            Opening::Other(error) => error,
-        })?;
-        Ok(store)
+        let began = Instant::now();
+        loop {
+            return match store.prepare() {
+                Ok(()) => Ok(store),
+                // Whoever changes the journal's mode or recovers it is not waited for by SQLite itself.
+                Err(Opening::Sqlite(error)) if is_busy(&error) && began.elapsed() < BUSY_TIMEOUT => {
+                    std::thread::sleep(BUSY_LOOK);
+                    continue;
+                }
+                Err(Opening::Sqlite(error)) => Err(failed(path, Kind::Failed, &error)),
+                Err(Opening::Other(error)) => Err(error),
+            };
+        }
     }
 
     /// Where it lies.
@@ -207,6 +217,11 @@ impl Store {
             Trouble::Ours(error) => error,
         }
     }
+}
+
+/// Whether another connection is in the way, for the moment.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// What can go wrong inside a transaction.
