@@ -69,15 +69,25 @@ impl Map {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.starts.remove(&range.start);
         let unused = in_use.starts.first().copied().unwrap_or(in_use.end);
+        if unused < range.start {
+            // Somebody works on a part before this one, perhaps for long: its processor was taken away. Meanwhile others
+            // may go through gigabytes, so these pages go at once; those around them go with what lies before them.
+            drop(in_use);
+            return self.drop_pages(range.start, range.end);
+        }
         if unused < in_use.given_back + GIVE_BACK_BYTES {
             return;
         }
         let start = in_use.given_back.saturating_sub(AROUND_BYTES);
         in_use.given_back = unused;
         drop(in_use);
+        self.drop_pages(start, unused);
+    }
+
+    fn drop_pages(&self, start: usize, end: usize) {
         // SAFETY: DontNeed on a mapping of a file that was never written to only drops clean pages; the next access reads
         // the same bytes from the file.
-        let advised = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, unused - start) };
+        let advised = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
         debug_assert!(advised.is_ok(), "{advised:?}"); // costs memory, not truth
     }
 }
