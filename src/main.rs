@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loghaul::cli::{Cli, Command, GUIDE};
-use loghaul::commands::{load, parse, replay, runs, setup};
+use loghaul::commands::{bench, load, parse, replay, runs, setup};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Load(args)) => load::load(&args),
         Some(Command::Parse(args)) => parse::parse(&args),
+        Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Setup(args)) => setup::setup(&args),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Runs(args)) => runs::runs(&args),

@@ -3,11 +3,13 @@
 //! What the flags mean together, and with this machine, is worked out in [`crate::config`]. Help is part of the program:
 //! each flag says its unit, its default and its range, and each command ends with examples.
 
+mod bench; // bench's own
 mod flags; // groups of flags that several commands share
 mod replay; // replay's own
 mod runs; // runs' own
 pub mod values; // how sizes, durations, times, shares and pairs are written
 
+pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
     Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags,
@@ -25,6 +27,7 @@ loghaul hauls Apache access logs into OpenSearch and accounts for every line.
   zcat access.log.gz | loghaul load - --to URL           from a pipe
   loghaul parse access.log                               see the documents, no server needed
   loghaul setup --to http://localhost:9200               put the index template
+  loghaul bench access.log                               how fast each stage is on this machine
   loghaul replay dead-letters.ndjson --to URL            send rejected documents again
   loghaul runs                                           what was loaded, and when
 
@@ -103,6 +106,13 @@ pub enum Command {
     /// Gives the documents that load would send, in the order of the lines. Needs no server.
     #[command(after_help = "loghaul parse --help tells more, with examples.", after_long_help = PARSE_EXAMPLES)]
     Parse(Box<ParseArgs>),
+
+    /// Tell how fast each stage is on this machine, beside the machine's own limits
+    ///
+    /// Measures reading, unpacking, cutting, parsing, serializing, and all together to nowhere, in lines and bytes of the
+    /// log per second, beside copying memory, counting newlines and inflating alone. Needs no server.
+    #[command(after_help = "loghaul bench --help tells more, with examples.", after_long_help = bench::EXAMPLES)]
+    Bench(Box<BenchArgs>),
 
     /// Put the index template that the documents need
     ///
@@ -330,6 +340,9 @@ mod tests {
             ("load a --to http://h --format nginx", ErrorKind::InvalidValue, "combinedio"),
             ("load a --to http://h --max-malformed 10", ErrorKind::ValueValidation, "did you mean 10%"),
             ("load a --to http://h --field novalue", ErrorKind::ValueValidation, "NAME=VALUE"),
+            ("bench", ErrorKind::MissingRequiredArgument, "<SOURCE>..."),
+            ("bench a --seconds 5", ErrorKind::ValueValidation, "did you mean 5s"),
+            ("bench a --bytes 1KiB", ErrorKind::ValueValidation, "at least 64 KiB"),
             ("load a --to http://h --writers 0", ErrorKind::ValueValidation, "1..=64"),
             ("load a --to http://h --quiet --verbose", ErrorKind::ArgumentConflict, "--quiet"),
             ("load a --to http://h --resume --no-ledger", ErrorKind::ArgumentConflict, "--no-ledger"),
@@ -360,6 +373,7 @@ mod tests {
             ("load --help", "lines read = indexed"),
             ("parse --help", "loghaul parse access.log | head"),
             ("setup --help", "loghaul setup --print"),
+            ("bench --help", "loghaul bench access.log --json"),
             ("replay --help", "letters read = indexed + duplicate + rejected + filtered + unreadable"),
             ("runs --help", "loghaul runs forget --older-than 30d"),
             ("--version", "loghaul 0.1.0"),

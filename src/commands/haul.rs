@@ -167,7 +167,11 @@ impl Haul<'_> {
         Ok(report)
     }
 
-    fn options(&self, keep_malformed: bool) -> Result<pipeline::Options> {
+    /// The options of the data plane.
+    ///
+    /// # Errors
+    /// Documents that cannot be as they were asked for.
+    pub fn options(&self, keep_malformed: bool) -> Result<pipeline::Options> {
         let documents = self.documents;
         let plan = Plan::new(serialize::Options {
             documents_only: self.documents_only,
@@ -268,7 +272,8 @@ fn milliseconds(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {
+/// A time of ours as the system has it.
+pub fn system_time(time: jiff::Timestamp) -> std::time::SystemTime {
     // Before 1970 there were no logs; a time that the system cannot hold leaves nothing out.
     let seconds = u64::try_from(time.as_second()).unwrap_or(0);
     std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)

@@ -2,6 +2,7 @@
 
 pub mod load; // access logs into OpenSearch
 pub mod parse; // access logs to documents on standard output
+pub mod bench; // how fast each stage is here
 pub mod setup; // the index template
 mod haul; // what load and parse have in common
 mod record; // a load's side of the ledger

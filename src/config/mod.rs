@@ -23,7 +23,8 @@ pub use sink::{Login, Password, Server, Sink};
 
 use crate::cli::values::MaxRejected;
 use crate::cli::{
-    Compress, Id, LedgerFlags, LoadArgs, MachineFlags, ParseArgs, ReportFlags, ServerFlags, SetupArgs, SourceFlags,
+    BenchArgs, Compress, Id, LedgerFlags, LoadArgs, MachineFlags, ParseArgs, ReportFlags, ServerFlags, SetupArgs,
+    SourceFlags,
 };
 use crate::error::Error;
 use crate::pipeline::report::progress;
@@ -62,6 +63,29 @@ pub struct ParseConfig {
     pub memory: MemoryPlan,
     /// What is told, and where.
     pub report: ReportConfig,
+}
+
+/// All that `bench` needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchConfig {
+    /// Where lines come from.
+    pub sources: SourcesConfig,
+    /// What becomes of them.
+    pub documents: DocumentsConfig,
+    /// How ids are made.
+    pub id: Id,
+    /// Parser threads, 1 to 256.
+    pub threads: u32,
+    /// Who may hold how much, but for the sample; there are no writers.
+    pub memory: MemoryPlan,
+    /// How much of the sources is measured with, in bytes.
+    pub bytes_max: u64,
+    /// How long is measured, in all.
+    pub duration: Duration,
+    /// The names of the rows to measure. Empty: all.
+    pub rows: Vec<String>,
+    /// How the figures are written, to standard output.
+    pub form: Form,
 }
 
 /// All that `setup` needs.
@@ -326,6 +350,26 @@ pub fn parse(args: &ParseArgs, around: &Surroundings) -> Result<ParseConfig, Err
         threads,
         memory: memory_plan(&args.machine, threads, sources.line_bytes_max, None, around)?,
         report: report(&args.report, true, around),
+        sources,
+    })
+}
+
+/// Completes what was typed after `bench`.
+///
+/// # Errors
+/// Wrong usage.
+pub fn bench(args: &BenchArgs, around: &Surroundings) -> Result<BenchConfig, Error> {
+    let sources = sources(&args.sources, around)?;
+    let threads = threads(&args.machine, around);
+    Ok(BenchConfig {
+        documents: documents::documents(&args.documents, around)?,
+        id: args.id,
+        threads,
+        memory: memory_plan(&args.machine, threads, sources.line_bytes_max, None, around)?,
+        bytes_max: args.bytes,
+        duration: args.seconds,
+        rows: args.rows.clone(),
+        form: if args.json { Form::Json } else { Form::Text },
         sources,
     })
 }
