@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::pipeline::serialize::ROOM_BYTES;
+
 /// The block that a chunk should become at most, in bytes. Short lines, `--with message` and many `--field`s make
 /// documents many times larger than their lines; then chunks get smaller.
 pub const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -14,12 +16,14 @@ pub struct Sizes {
     chunk_bytes_max: usize,
     /// Bytes of block per sixteen bytes of chunk: the most seen, forgotten slowly.
     growth: AtomicUsize,
+    /// The same of the last chunk of some size; 0 before the first.
+    lately: AtomicUsize,
 }
 
 impl Sizes {
     /// Chunks of at most `chunk_bytes_max` bytes. Starts with the usual growth: 1.9 times, and room to spare.
     pub fn new(chunk_bytes_max: usize) -> Sizes {
-        Sizes { chunk_bytes_max, growth: AtomicUsize::new(4 * 16) }
+        Sizes { chunk_bytes_max, growth: AtomicUsize::new(4 * 16), lately: AtomicUsize::new(0) }
     }
 
     /// How large the next chunk should be, in bytes.
@@ -39,9 +43,21 @@ impl Sizes {
         chunk_bytes + chunk_bytes * self.growth.load(Ordering::Relaxed) / 16
     }
 
+    /// What a chunk of `chunk_bytes` bytes will become if it is like the last one, in bytes; 0 if nothing is known.
+    pub fn block_bytes_for(&self, chunk_bytes: usize) -> usize {
+        match self.lately.load(Ordering::Relaxed) {
+            0 => 0,
+            // A sixteenth more, so that most need not grow.
+            lately => chunk_bytes * (lately + 1) / 16 + ROOM_BYTES,
+        }
+    }
+
     /// A chunk of `chunk_bytes` bytes became a block of `block_bytes` bytes.
     pub fn learn(&self, chunk_bytes: usize, block_bytes: usize) {
         let seen = (block_bytes * 16).div_ceil(chunk_bytes.max(1)).clamp(16, 64 * 16);
+        if chunk_bytes >= CHUNK_BYTES_MIN {
+            self.lately.store(seen, Ordering::Relaxed);
+        }
         let known = self.growth.load(Ordering::Relaxed);
         // Up at once, down by a sixty-fourth: parsers race here, and any of their answers will do.
         let next = if seen >= known { seen } else { known - (known - seen).div_ceil(64) };

@@ -105,10 +105,19 @@ pub fn run(
     let readers = if sink.is_ordered() { 1 } else { options.readers };
     let (tickets, pressure) = ticket::Tickets::new(options.tickets_bytes, stop);
     let sizes = memory::Sizes::new(options.chunk_bytes);
-    // Enough for each thread to find its next buffer; more would only be memory that nobody accounts for.
-    let buffers: Pool<Vec<u8>> = Pool::new(readers + options.parsers);
-    let blocks: Pool<Block> = Pool::new(options.parsers * 2);
-    let parsers = Parsers { plan: &options.plan, stop, sizes: &sizes, buffers: &buffers, blocks: &blocks };
+    // As many chunks as are on their way at a time, and as many blocks as there can be tickets for: a body that is done
+    // with gives back a dozen at once, and fresh memory costs more than filling it. Whoever needs one takes a used one
+    // first, so there never are more than once had their tickets.
+    let buffers: Pool<Vec<u8>> = Pool::new(readers + options.parsers * 3);
+    let blocks: Pool<Block> = Pool::new(options.parsers * 2 + options.tickets_bytes / (options.chunk_bytes * 2).max(1));
+    let parsers = Parsers {
+        plan: &options.plan,
+        count: options.parsers,
+        stop,
+        sizes: &sizes,
+        buffers: &buffers,
+        blocks: &blocks,
+    };
     let readers_share = Readers {
         sources: Mutex::new((sources.fuse(), 0)),
         options: &options.read,

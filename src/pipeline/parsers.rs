@@ -18,6 +18,8 @@ use crate::pipeline::stop::Stop;
 pub struct Parsers<'a> {
     /// What documents look like.
     pub plan: &'a Plan,
+    /// How many parsers there are.
+    pub count: usize,
     /// The end.
     pub stop: &'a Stop,
     /// Where it is learnt how much larger blocks are than chunks.
@@ -58,6 +60,7 @@ impl Parsers<'_> {
         let mut block = self.blocks.take();
         block.clear();
         let chunk_bytes = lines.held_bytes();
+        block.bytes.expect(self.sizes.block_bytes_for(chunk_bytes));
         match lines {
             Lines::Mapped(map, range) => {
                 worker.fill(self.plan, &file.facts, &map.bytes()[range.clone()], offset, &mut block);
@@ -74,7 +77,8 @@ impl Parsers<'_> {
         self.sizes.learn(chunk_bytes, block.bytes.len() + block.malformed_ndjson.len());
         if block.bytes.len() < block.bytes.capacity() / USED_AT_LEAST {
             let fitting = block.take_fitting();
-            self.blocks.give_back(std::mem::replace(&mut block, fitting));
+            // One for each parser will do; the others' memory is wanted for more of the small ones.
+            self.blocks.give_back_if_fewer(self.count, std::mem::replace(&mut block, fitting));
         }
         ticket.keep(block.held_bytes() + PARCEL_BYTES);
         Parcel { file: file.id, range, sequence, block, ticket }

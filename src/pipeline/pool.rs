@@ -12,7 +12,7 @@ pub struct Pool<T> {
 impl<T: Default> Pool<T> {
     /// A pool that keeps at most `kept_max` buffers.
     pub fn new(kept_max: usize) -> Pool<T> {
-        Pool { kept: Mutex::new(Vec::with_capacity(kept_max)), kept_max }
+        Pool { kept: Mutex::default(), kept_max }
     }
 
     /// A used buffer, or a new one.
@@ -22,8 +22,13 @@ impl<T: Default> Pool<T> {
 
     /// Takes a buffer back.
     pub fn give_back(&self, buffer: T) {
+        self.give_back_if_fewer(self.kept_max, buffer);
+    }
+
+    /// Takes a buffer back only if there are fewer than `few`: one that turned out larger than what is needed now.
+    pub fn give_back_if_fewer(&self, few: usize, buffer: T) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < self.kept_max {
+        if kept.len() < few.min(self.kept_max) {
             kept.push(buffer);
         }
     }

@@ -6,6 +6,9 @@
 use std::fmt;
 use std::ops::Deref;
 
+/// Memory is taken in steps of so many bytes.
+const PAGES_BYTES: usize = 16 << 10;
+
 /// Bytes that grow at the end. Derefs to those that count.
 #[derive(Default)]
 pub struct Buffer {
@@ -31,12 +34,13 @@ impl Buffer {
         self.len = 0;
     }
 
-    /// Gives memory beyond `capacity` bytes back. Forgets the bytes.
-    pub fn shrink_to(&mut self, capacity: usize) {
+    /// Forgets the bytes and makes room for `bytes` at once, if there is less: without copying and zeroing again and
+    /// again on the way there.
+    pub fn expect(&mut self, bytes: usize) {
         self.len = 0;
-        if self.storage.capacity() > capacity {
-            self.storage.truncate(capacity);
-            self.storage.shrink_to(capacity);
+        if self.storage.len() < bytes {
+            self.storage = Vec::new(); // both at a time would be held twice
+            self.storage = vec![0; bytes.next_multiple_of(PAGES_BYTES)];
         }
     }
 
@@ -78,7 +82,7 @@ impl Buffer {
     fn grow(&mut self, wanted: usize) {
         let needed = self.len + wanted;
         // An eighth more than before at least, so that growing stays cheap without doubling what a pool holds.
-        let size = needed.max(self.storage.len() + self.storage.len() / 8).next_multiple_of(16 * 1024);
+        let size = needed.max(self.storage.len() + self.storage.len() / 8).next_multiple_of(PAGES_BYTES);
         self.storage.reserve_exact(size - self.storage.len());
         self.storage.resize(size, 0);
     }

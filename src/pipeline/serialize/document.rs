@@ -33,7 +33,7 @@ pub(super) struct Context<'p> {
 /// What the common way writes into: enough for a line of [`WINDOW_BYTES`] whose bytes all become six, twice (the second
 /// time as `message`), and for all keys and constants. With a size that is known, the check of each store is one
 /// compare.
-const ROOM_BYTES: usize = 64 * 1024;
+pub const ROOM_BYTES: usize = 64 * 1024;
 type Room = [u8; ROOM_BYTES];
 
 /// The longest tail that the common way takes, in bytes.

@@ -16,6 +16,7 @@ mod worker; // the loop over the lines of a chunk
 
 pub use block::{Block, Document, Tally};
 pub use buffer::Buffer;
+pub use document::ROOM_BYTES;
 pub use file::FileFacts;
 pub use id::{IdMode, identity};
 pub use index::IndexPattern;
