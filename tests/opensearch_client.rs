@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loghaul::error::Kind;
-use loghaul::opensearch::{Address, Auth, Client, Info, Method, Options, PutTemplate, Secret, TemplateMatch};
+use loghaul::opensearch::{Address, Auth, Client, Info, Login, Method, Options, PutTemplate, Secret, TemplateMatch};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scripted_server::{Act, ScriptedServer};
@@ -129,7 +129,7 @@ fn secrets_are_sent_and_never_shown() {
         (Auth::ApiKey(Secret::new("sesame")), "ApiKey sesame"),
     ] {
         let server = ScriptedServer::new([Act::Answer(401, String::new())]);
-        let options = Options { auth: Some(auth), ..options(&server.url()) };
+        let options = Options { login: Some(Login { auth, file: None }), ..options(&server.url()) };
         assert!(!format!("{options:?}").contains("sesame"));
         let error = Client::new(options).expect("a client").info().expect_err("401");
         assert!(!format!("{error} {error:?}").contains("sesame"));
@@ -140,6 +140,29 @@ fn secrets_are_sent_and_never_shown() {
     let error = client(&url).info().expect_err("401").to_string();
     assert!(error.contains("me:***@") && !error.contains("same"), "{error}");
     assert_eq!(server.seen()[0].headers["authorization"], "Basic bWU6c2VzYW1l");
+}
+
+#[test]
+fn a_secret_that_was_changed_in_its_file_is_picked_up() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "old\n").expect("written");
+    let server = ScriptedServer::new([
+        answer(200, json!({})),
+        Act::Answer(401, String::new()),
+        answer(200, json!({})),
+        Act::Answer(401, String::new()),
+    ]);
+    let auth = Auth::Bearer(Secret::new("old"));
+    let login = Some(Login { auth, file: Some(file.path().to_owned()) });
+    let client = Client::new(Options { login, ..options(&server.url()) }).expect("a client");
+    let mut statuses = Vec::new();
+    for written in ["old", "new", "new"] {
+        std::fs::write(file.path(), written).expect("written");
+        statuses.push(client.json(Method::Get, "/", None).expect("an answer").head.status);
+    }
+    assert_eq!(statuses, [200, 200, 401], "the last one is the server's final word: the file holds nothing newer");
+    let shown: Vec<String> = server.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+    assert_eq!(shown, ["Bearer old", "Bearer old", "Bearer new", "Bearer new"]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub struct ServerFlags {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub login: LoginFlags,
+    pub login: super::LoginFlags,
 
     /// Upper limit of a bulk request's body: 64KiB to 100MiB. Default: 5MiB, less where --memory is small
     ///
@@ -162,25 +162,6 @@ pub struct ServerFlags {
     /// Stop (exit code 4) when more documents are rejected: 10000, 1%, or both, which must both be passed
     #[arg(long, value_name = "LIMIT", default_value = "10000,1%", help_heading = "Trouble")]
     pub max_rejected: MaxRejected,
-}
-
-/// Who we are to OpenSearch.
-#[derive(Debug, Args)]
-pub struct LoginFlags {
-    /// User name; also taken from the URL (https://joe@host), or from LOGHAUL_USER
-    ///
-    /// The password comes from the URL, from --password-file, from LOGHAUL_PASSWORD or OPENSEARCH_PASSWORD, or is asked
-    /// for on a terminal. It is never shown. A password in a URL can be seen by other users of this machine.
-    #[arg(long, value_name = "NAME", help_heading = "OpenSearch")]
-    pub user: Option<String>,
-
-    /// Take the password from the first line of this file
-    #[arg(long, value_name = "FILE", help_heading = "OpenSearch")]
-    pub password_file: Option<PathBuf>,
-
-    /// Trust servers whose certificate this authority signed (PEM). Default: whom this system trusts
-    #[arg(long, value_name = "FILE", help_heading = "OpenSearch")]
-    pub ca: Option<PathBuf>,
 }
 
 /// What is remembered between loads.

@@ -5,6 +5,7 @@
 
 mod bench; // bench's own
 mod flags; // groups of flags that several commands share
+mod login; // who we are to OpenSearch
 mod replay; // replay's own
 mod runs; // runs' own
 pub mod values; // how sizes, durations, times, shares and pairs are written
@@ -12,9 +13,10 @@ pub mod values; // how sizes, durations, times, shares and pairs are written
 pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
-    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, LoginFlags, MachineFlags, ReportFlags,
-    ServerFlags, SourceFlags,
+    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, ReportFlags, ServerFlags,
+    SourceFlags,
 };
+pub use login::LoginFlags;
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
 
@@ -208,7 +210,7 @@ pub struct SetupArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub login: flags::LoginFlags,
+    pub login: LoginFlags,
 
     /// Tell more about what is done
     #[arg(short, long, action = clap::ArgAction::Count)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::flags::LoginFlags;
+use super::LoginFlags;
 use super::values;
 
 pub(super) const EXAMPLES: &str = "\

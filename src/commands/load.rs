@@ -9,7 +9,7 @@ use crate::commands::record::Record;
 use crate::commands::setup;
 use crate::config::{self, LoadConfig, Surroundings, WritingConfig};
 use crate::error::Result;
-use crate::opensearch::{self, Address, Auth, Client, Compression, Secret, TemplateMatch};
+use crate::opensearch::{self, Address, Client, Compression, TemplateMatch};
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
@@ -118,12 +118,12 @@ fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
 /// If one of them is no URL.
 pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
     let addresses = server.urls.iter().map(|url| Address::parse(url)).collect::<Result<Vec<_>>>()?;
+    for warning in &server.warnings {
+        eprintln!("loghaul: warning: {warning}");
+    }
     let mut options = opensearch::Options::new(addresses);
-    options.auth = server
-        .login
-        .as_ref()
-        .map(|login| Auth::Basic { user: login.user.clone(), password: Secret::new(login.password.0.clone()) });
-    options.tls.ca = server.ca.clone();
+    options.login = server.login.clone();
+    options.tls = server.tls.clone();
     Ok(options)
 }
 

@@ -4,6 +4,7 @@
 //! Whatever is wrong is told in a sentence before the first byte is read.
 
 pub mod documents; // what a document holds, and the index it goes to
+pub mod login; // who we are to the cluster, and whom we trust
 pub mod memory; // how --memory is shared out, one line per holder
 pub mod replay; // which dead letters go where
 pub mod sink; // where documents go, and with whose name
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 pub use documents::{DocumentsConfig, With};
 pub use memory::MemoryPlan;
 pub use replay::{Chosen, ReplayConfig};
-pub use sink::{Login, Password, Server, Sink};
+pub use sink::{Server, Sink};
 
 use crate::cli::values::MaxRejected;
 use crate::cli::{
@@ -659,10 +660,7 @@ mod tests {
                 "a --to null: --resume",
                 "--resume goes on with a load into OpenSearch; standard output and null: keep no record",
             ),
-            (
-                "a --to - --user joe",
-                "--user and --password-file are for OpenSearch, but documents go to standard output",
-            ),
+            ("a --to - --user joe", "--user is for OpenSearch, but documents go to standard output"),
             ("a --to localhost:9200", "--to localhost:9200 is no sink (did you mean http://localhost:9200?)"),
         ];
         for (line, says) in cases {

@@ -1,15 +1,12 @@
-//! [`Sink`]: where documents go, and with whose name. Passwords come from the URL, a file, the environment or a prompt,
-//! and are never shown.
+//! [`Sink`]: where documents go.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
-use super::Surroundings;
+use super::{Surroundings, login};
 use crate::cli::LoginFlags;
 use crate::error::Error;
-use crate::opensearch::Address;
 use crate::opensearch::address::is_private;
+use crate::opensearch::{Address, Login, Tls};
 
 /// Where documents go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,37 +27,22 @@ pub struct Server {
     pub urls: Vec<String>,
     /// None: no Authorization header.
     pub login: Option<Login>,
-    /// Whose signature is trusted, instead of what the system says.
-    pub ca: Option<PathBuf>,
-}
-
-/// User and password for Basic authentication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
-    /// Sent as it is.
-    pub user: String,
-    /// Sent as it is, shown never.
-    pub password: Password,
-}
-
-/// Text that is never shown, not even in debug output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+    /// Whom we trust, and the certificate that we show.
+    pub tls: Tls,
+    /// What the user should know of the way the door is opened.
+    pub warnings: Vec<String>,
 }
 
 impl Server {
     /// Whether every host, by its name or number alone, is this machine or one of its private network.
     pub fn is_near(&self) -> bool {
-        self.urls.iter().filter_map(|url| Address::parse(url).ok()).all(|address| {
-            let number = address.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            address.is_loopback() || number.is_ok_and(is_private)
-        })
+        self.urls.iter().filter_map(|url| Address::parse(url).ok()).all(|address| is_near(&address))
     }
+}
+
+fn is_near(address: &Address) -> bool {
+    let number = address.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_loopback() || number.is_ok_and(is_private)
 }
 
 /// What `--to`, once or several times, stands for.
@@ -80,9 +62,9 @@ pub fn sink(to: &[String], login: &LoginFlags, around: &Surroundings) -> Result<
 }
 
 fn no_login(login: &LoginFlags, sink: &str) -> Result<(), Error> {
-    match (&login.user, &login.password_file) {
-        (None, None) => Ok(()),
-        _ => Err(Error::usage(format!("--user and --password-file are for OpenSearch, but documents go to {sink}"))),
+    match login::first_given(login) {
+        None => Ok(()),
+        Some(flag) => Err(Error::usage(format!("{flag} is for OpenSearch, but documents go to {sink}"))),
     }
 }
 
@@ -169,86 +151,28 @@ fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) ->
         urls.push(url);
     }
 
-    let user = match (&flags.user, &in_url) {
-        (Some(typed), Some((in_url, _))) if typed != in_url => {
-            return Err(Error::usage(format!("--user {typed} is another than {in_url} in the URL of --to")));
-        }
-        (Some(typed), _) => Some(typed.clone()),
-        (None, Some((in_url, _))) => Some(in_url.clone()),
-        (None, None) => variable(around, "LOGHAUL_USER")?,
-    };
-    let Some(user) = user else {
-        return match flags.password_file {
-            Some(_) => Err(Error::usage("--password-file without a user").hint("--user names it")),
-            None => Ok(Server { urls, login: None, ca: flags.ca.clone() }),
-        };
-    };
-    if user.is_empty() || user.contains(':') || user.contains(|c: char| c.is_control()) {
-        // RFC 7617: the first colon ends the user's name.
-        return Err(Error::usage("a user's name is not empty and has no colon and no control characters"));
+    let (login, mut warnings) = login::login(flags, in_url, around)?;
+    if flags.insecure {
+        warnings.push(
+            "--insecure: the server's certificate is not checked; anybody in between can read and change everything"
+                .to_owned(),
+        );
     }
-    let password = password(&user, in_url.and_then(|(_, password)| password), flags.password_file.as_deref(), around)?;
-    if password.contains(|c: char| c.is_control()) {
-        return Err(Error::usage(format!("the password of {user} has control characters")));
+    if login.is_some() && addresses.iter().any(|address| !address.https && !is_near(address)) {
+        warnings.push("the login goes over the network unencrypted (http://)".to_owned());
     }
-    Ok(Server { urls, login: Some(Login { user, password: Password(password) }), ca: flags.ca.clone() })
-}
-
-/// The nearest word wins: the URL or the file, then the environment, then the person.
-fn password(user: &str, in_url: Option<String>, file: Option<&Path>, around: &Surroundings) -> Result<String, Error> {
-    match (in_url, file) {
-        (Some(_), Some(_)) => {
-            return Err(
-                Error::usage("there is a password in the URL of --to and a --password-file").hint("take one away")
-            );
-        }
-        (Some(password), None) => return Ok(password),
-        (None, Some(file)) => return password_from(file),
-        (None, None) => {}
-    }
-    for name in ["LOGHAUL_PASSWORD", "OPENSEARCH_PASSWORD"] {
-        if let Some(password) = variable(around, name)? {
-            return Ok(password);
-        }
-    }
-    if !around.can_ask {
-        return Err(Error::usage(format!("there is no password for {user}"))
-            .hint("put it into LOGHAUL_PASSWORD or a file named by --password-file"));
-    }
-    (around.ask_password)(&format!("Password of {user}: "))
-        .map_err(|error| Error::failed(format!("could not ask for the password of {user}: {error}")))
-}
-
-fn password_from(file: &Path) -> Result<String, Error> {
-    let failed =
-        |why: &dyn fmt::Display| Error::failed(format!("could not read the password from {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
-    match text.lines().next() {
-        None | Some("") => Err(failed(&"its first line is empty")),
-        Some(line) => Ok(line.to_string()),
-    }
-}
-
-/// An environment variable; an empty one counts as not set.
-fn variable(around: &Surroundings, name: &str) -> Result<Option<String>, Error> {
-    match (around.variable)(name).filter(|value| !value.is_empty()).map(|value| value.into_string()) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value)),
-        Some(Err(_)) => Err(Error::usage(format!("the environment variable {name} is not UTF-8"))),
-    }
+    let client_certificate = flags.client_cert.clone().zip(flags.client_key.clone());
+    let tls = Tls { ca: flags.ca.clone(), insecure: flags.insecure, client_certificate };
+    Ok(Server { urls, login, tls, warnings })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
-
-    const NO_LOGIN: LoginFlags = LoginFlags { user: None, password_file: None, ca: None };
 
     fn check(to: &str) -> Result<Sink, Error> {
         let to: Vec<String> = to.split_whitespace().map(str::to_string).collect();
-        sink(&to, &NO_LOGIN, &Surroundings::bare())
+        sink(&to, &LoginFlags::default(), &Surroundings::bare())
     }
 
     fn urls(to: &str) -> Vec<String> {
@@ -319,57 +243,34 @@ mod tests {
         for to in ["http://joe:secret@host", "joe:secret@host", "http://joe:secret@ho st", "http://joe:sec@secret@h:x"]
         {
             let to = [to.to_string()];
-            let said = format!("{:?}", sink(&to, &NO_LOGIN, &Surroundings::bare()));
-            assert!(!said.contains("sec"), "{said}");
-        }
-    }
-
-    fn login(to: &str, flags: LoginFlags, around: &Surroundings) -> Result<Option<(String, String)>, String> {
-        match sink(&[to.to_string()], &flags, around) {
-            Ok(Sink::OpenSearch(server)) => Ok(server.login.map(|login| (login.user, login.password.0))),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => Err(error.to_string()),
+            let said = format!("{:?}", sink(&to, &LoginFlags::default(), &Surroundings::bare()));
+            assert!(!said.contains("secret") && !said.contains("joe:sec"), "{said}");
         }
     }
 
     #[test]
-    fn where_the_password_comes_from() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"from file\nnot this\n").unwrap();
-        let flags = |user: Option<&str>, with_file: bool| LoginFlags {
-            user: user.map(str::to_string),
-            password_file: with_file.then(|| file.path().to_path_buf()),
-            ca: None,
+    fn what_is_worth_a_warning() {
+        let warnings = |to: &str, flags: LoginFlags| match sink(&[to.to_string()], &flags, &Surroundings::bare()) {
+            Ok(Sink::OpenSearch(server)) => server.warnings.join("; "),
+            other => panic!("{to}: {other:?}"),
         };
-        let some = |user: &str, password: &str| Ok(Some((user.to_string(), password.to_string())));
-
-        let bare = Surroundings::bare();
-        assert_eq!(login("http://h", flags(None, false), &bare), Ok(None));
-        assert_eq!(login("http://j%40x:p%3Aq@h", flags(None, false), &bare), some("j@x", "p:q"));
-        assert_eq!(login("http://h", flags(Some("joe"), true), &bare), some("joe", "from file"));
-        assert_eq!(login("http://joe@h", flags(None, true), &bare), some("joe", "from file"));
+        let insecure = || LoginFlags { insecure: true, ..LoginFlags::default() };
         assert_eq!(
-            login("http://joe@h", flags(None, false), &bare).unwrap_err(),
-            "there is no password for joe (put it into LOGHAUL_PASSWORD or a file named by --password-file)"
+            warnings("https://joe@example.com", LoginFlags { password: Some("x".into()), ..LoginFlags::default() }),
+            "--password can be seen by other users of this machine (--password-file FILE or LOGHAUL_PASSWORD cannot)"
         );
-        assert!(login("http://h", flags(None, true), &bare).is_err());
-        assert!(login("http://joe:p@h", flags(None, true), &bare).is_err());
-        assert!(login("http://joe:p@h", flags(Some("ann"), false), &bare).is_err());
+        assert!(warnings("https://joe:x@example.com", LoginFlags::default()).contains("in the URL can be seen"));
+        assert!(warnings("http://joe:x@example.com", LoginFlags::default()).contains("unencrypted"));
+        assert!(!warnings("http://joe:x@localhost", LoginFlags::default()).contains("unencrypted"));
+        assert!(warnings("https://example.com", insecure()).contains("not checked"));
+        assert_eq!(warnings("https://example.com", LoginFlags::default()), "");
+    }
 
-        let asked = Surroundings { can_ask: true, ..Surroundings::bare() };
-        assert_eq!(login("http://joe@h", flags(None, false), &asked), some("joe", "asked: Password of joe: "));
-
-        let with = |pairs: &'static [(&str, &str)]| Surroundings {
-            variable: Box::new(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())),
-            ..Surroundings::bare()
-        };
-        let both = with(&[("LOGHAUL_PASSWORD", "ours"), ("OPENSEARCH_PASSWORD", "theirs")]);
-        assert_eq!(login("http://joe@h", flags(None, false), &both), some("joe", "ours"));
-        assert_eq!(login("http://joe@h", flags(None, true), &both), some("joe", "from file"));
-        assert_eq!(login("http://h", flags(None, false), &both), Ok(None));
-        let user = with(&[("LOGHAUL_USER", "env"), ("OPENSEARCH_PASSWORD", "theirs")]);
-        assert_eq!(login("http://h", flags(None, false), &user), some("env", "theirs"));
-        assert_eq!(login("http://h", flags(Some("joe"), false), &user), some("joe", "theirs"));
+    #[test]
+    fn a_login_without_opensearch_is_wrong_usage() {
+        let flags = LoginFlags { token_file: Some("t".into()), ..LoginFlags::default() };
+        let error = sink(&["null:".into()], &flags, &Surroundings::bare()).unwrap_err();
+        assert_eq!(error.to_string(), "--token-file is for OpenSearch, but documents go to null:");
     }
 
     #[test]
@@ -382,7 +283,7 @@ mod tests {
             ("https://search.example.com", false),
             ("http://8.8.8.8", false),
         ] {
-            assert_eq!(Server { urls: vec![url.into()], login: None, ca: None }.is_near(), near, "{url}");
+            assert_eq!(is_near(&Address::parse(url).unwrap()), near, "{url}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::options::Secret;
+use super::login::Secret;
 use crate::error::{Error, Result};
 
 /// Where a server listens: scheme, host, port and, behind some proxies, a path prefix.

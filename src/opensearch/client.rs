@@ -15,8 +15,10 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::address::{Address, is_private};
 use super::body::{Body, Compression, Scratch};
+use super::door::Door;
 use super::fault::{Failure, Fault, Progress};
-use super::options::{Auth, Options, Secret, Tls};
+use super::login::{Auth, Login};
+use super::options::{Options, Tls};
 use super::refusal::Refusal;
 use crate::error::{Error, Result};
 
@@ -48,7 +50,7 @@ pub struct Client {
 struct Host {
     address: Address,
     agent: ureq::Agent,
-    authorization: Option<HeaderValue>,
+    door: Door,
     compression: Compression,
     /// Not asked before then, unless there is no other.
     rests_until: Mutex<Option<Instant>>,
@@ -112,22 +114,18 @@ impl Client {
         assert!(!options.addresses.is_empty(), "a client needs a host");
         let tls = tls_config(&options.tls)?;
         let mut hosts = Vec::with_capacity(options.addresses.len());
-        let mut who = options.auth.as_ref().map(Auth::who);
+        let mut who = options.login.as_ref().map(|login| login.auth.who());
         for address in &options.addresses {
-            let from_url = address
-                .user_info
-                .as_ref()
-                .map(|(user, password)| Auth::Basic { user: user.clone(), password: password.clone() });
-            let auth = options.auth.clone().or(from_url);
-            who = who.or_else(|| auth.as_ref().map(Auth::who));
-            let authorization = match auth {
-                None => None,
-                Some(auth) => Some(sensitive_header(&auth.header())?),
-            };
+            let from_url = address.user_info.as_ref().map(|(user, password)| Login {
+                auth: Auth::Basic { user: user.clone(), password: password.clone() },
+                file: None,
+            });
+            let login = options.login.clone().or(from_url);
+            who = who.or_else(|| login.as_ref().map(|login| login.auth.who()));
             hosts.push(Host {
                 address: address.clone(),
                 agent: agent(&options, address, tls.clone()),
-                authorization,
+                door: Door::new(login)?,
                 compression: match options.compression {
                     Compression::Auto if is_near(address) => Compression::None,
                     Compression::Auto => Compression::Gzip,
@@ -335,9 +333,24 @@ impl Host {
     }
 
     fn exchange(&self, request: &Request<'_>, answer: &mut Vec<u8>, answer_bytes_max: usize) -> Result<Head, Fault> {
+        let shown = self.door.header();
+        let head = self.exchange_showing(shown.as_ref(), request, answer, answer_bytes_max)?;
+        if head.status == 401 && self.door.renew(shown.as_ref()) {
+            return self.exchange_showing(self.door.header().as_ref(), request, answer, answer_bytes_max);
+        }
+        Ok(head)
+    }
+
+    fn exchange_showing(
+        &self,
+        authorization: Option<&HeaderValue>,
+        request: &Request<'_>,
+        answer: &mut Vec<u8>,
+        answer_bytes_max: usize,
+    ) -> Result<Head, Fault> {
         answer.clear();
         let mut builder = http::Request::builder().method(request.method.as_http()).uri(self.address.url(request.path));
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = authorization {
             builder = builder.header(header::AUTHORIZATION, authorization.clone());
         }
         let total = request.body.bytes();
@@ -481,13 +494,6 @@ fn is_near(address: &Address) -> bool {
             // It cannot be reached either; what is said then says why.
             Err(_) => true,
         }
-}
-
-fn sensitive_header(value: &Secret) -> Result<HeaderValue> {
-    let mut header = HeaderValue::from_str(value.reveal())
-        .map_err(|_| Error::usage("the token or key holds characters that cannot stand in an HTTP header"))?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 fn tls_config(tls: &Tls) -> Result<ureq::tls::TlsConfig> {

@@ -6,8 +6,10 @@
 //! [`retry`](crate::pipeline::sink::retry)).
 
 pub mod address; // a URL as it was typed, its secrets masked
-pub mod options; // who we are, whom we trust, how long we wait
+pub mod login; // who we are: password, token, key
+pub mod options; // where to go, whom we trust, how long we wait
 pub mod body; // kept byte ranges as one request body, compressed where that pays
+mod door; // what is shown to a host with each request
 pub mod fault; // what went wrong between us and an answer
 pub mod refusal; // an answer that says no: its type and reason, and the sentence for a person
 pub mod client; // hosts, connections, one exchange
@@ -19,6 +21,7 @@ pub use body::{Body, BodyReader, Compression, Scratch};
 pub use client::{BulkHow, Client, Head, Method, Reply};
 pub use fault::{Failure, Fault};
 pub use info::Info;
-pub use options::{Auth, Options, Secret, Tls};
+pub use login::{Auth, Login, Secret};
+pub use options::{Options, Tls};
 pub use refusal::Refusal;
 pub use template::{PutTemplate, TemplateMatch};

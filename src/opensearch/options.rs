@@ -1,13 +1,11 @@
 //! What a client is made of: where to go, who we are, whom we trust, how long we wait.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-
 use super::address::Address;
 use super::body::Compression;
+use super::login::Login;
 
 /// Everything that makes a [`Client`](super::Client). Filled in by `config`.
 #[derive(Clone, Debug)]
@@ -15,7 +13,7 @@ pub struct Options {
     /// One or more hosts of one cluster; they share the load.
     pub addresses: Vec<Address>,
     /// Who we are; `None` takes user and password out of each URL, if they are there.
-    pub auth: Option<Auth>,
+    pub login: Option<Login>,
     /// Whom we trust.
     pub tls: Tls,
     /// How long looking up a name, connecting and the TLS handshake may take.
@@ -41,7 +39,7 @@ impl Options {
     pub fn new(addresses: Vec<Address>) -> Options {
         Options {
             addresses,
-            auth: None,
+            login: None,
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(90),
@@ -61,47 +59,8 @@ impl Options {
     }
 }
 
-/// Who we are to the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// User and password.
-    Basic {
-        /// The user's name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-    /// A bearer token (JWT, OpenID Connect).
-    Bearer(Secret),
-    /// An API key in the form the server printed it (base64 of `id:key`).
-    ApiKey(Secret),
-}
-
-impl Auth {
-    /// The value of the `Authorization` header.
-    pub(super) fn header(&self) -> Secret {
-        Secret::new(match self {
-            Auth::Basic { user, password } => {
-                let pair = format!("{user}:{}", password.reveal());
-                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-            }
-            Auth::Bearer(token) => format!("Bearer {}", token.reveal()),
-            Auth::ApiKey(key) => format!("ApiKey {}", key.reveal()),
-        })
-    }
-
-    /// How to name us in a sentence: `user "writer"`, `the bearer token`.
-    pub fn who(&self) -> String {
-        match self {
-            Auth::Basic { user, .. } => format!("user {user:?}"),
-            Auth::Bearer(_) => "the bearer token".to_owned(),
-            Auth::ApiKey(_) => "the API key".to_owned(),
-        }
-    }
-}
-
 /// Whom we trust, and with what we prove who we are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// PEM file of the authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
@@ -109,26 +68,4 @@ pub struct Tls {
     pub insecure: bool,
     /// PEM files: our certificate chain, and its private key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
-}
-
-/// Text that is never shown: neither by `Debug` nor by `Display`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes it in.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text itself: for headers only.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
