@@ -1,12 +1,36 @@
-//! The one table of a document's fields: what each is called, what Elastic's Common Schema calls it, and how it is
-//! mapped. The serializer takes its names from here, the index template its mappings, `--field` what it may not use.
+//! The one table of a document's fields: what each is called in each [`Schema`], and how it is mapped. The serializer
+//! takes its names from here, the index template its mappings ([`template`]), the dashboards their fields, `--field` what
+//! it may not use.
 //!
-//! Names are those of grok's COMBINEDAPACHELOG, as Logstash and Data Prepper have them. Documents have flat keys; a key
-//! with dots is an object to OpenSearch, and the template says so.
+//! Documents have flat keys; a key with dots is an object to OpenSearch, and the template says so.
 
-use serde_json::{Map, Value, json};
+pub mod compare; // how a mapping differs from what documents need
+pub mod template; // the index template
+
+pub use compare::{Difference, differences, made_for_another};
+pub use template::{Template, template};
 
 use crate::error::{Error, Result};
+
+/// What fields are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schema {
+    /// As grok's COMBINEDAPACHELOG has them, and so Logstash and Data Prepper.
+    #[default]
+    Grok,
+    /// Elastic's Common Schema, as Filebeat's apache module uses it.
+    Ecs,
+}
+
+impl Schema {
+    /// As it is typed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Schema::Grok => "grok",
+            Schema::Ecs => "ecs",
+        }
+    }
+}
 
 /// How OpenSearch keeps a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,197 +41,105 @@ pub enum Mapping {
     Long,
     /// `keyword` that indexes no more than Lucene's longest term
     Keyword,
-    /// `keyword` with a sub-field `ip`. Few clients are host names, and those are no reason to refuse a document.
+    /// `keyword`, and its address once more as `ip`. Few clients are host names, and those are no reason to refuse a
+    /// document.
     Client,
     /// `text`
     Text,
 }
 
 /// A field that documents may have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its key in a document.
-    pub name: &'static str,
-    /// Its name in Elastic's Common Schema, as Filebeat's apache module uses it. Empty where there is none.
+    /// Its key in a document under [`Schema::Grok`].
+    pub grok: &'static str,
+    /// Its key under [`Schema::Ecs`]: what Filebeat's apache module calls it, or a name below `apache.access`, which is
+    /// the module's own, where the Common Schema has none.
     pub ecs: &'static str,
     /// How it is kept.
     pub mapping: Mapping,
 }
 
+impl Field {
+    /// Its key in a document.
+    pub const fn name(&self, schema: Schema) -> &'static str {
+        match schema {
+            Schema::Grok => self.grok,
+            Schema::Ecs => self.ecs,
+        }
+    }
+}
+
+const fn field(grok: &'static str, ecs: &'static str, mapping: Mapping) -> Field {
+    Field { grok, ecs, mapping }
+}
+
 /// When the request began: local time and offset.
-pub const TIMESTAMP: &str = "@timestamp";
-/// When the run began that loaded the document.
-pub const INGESTION_TIMESTAMP: &str = "@ingestion_timestamp";
-/// What kind of log it is.
-pub const LOG_TYPE: &str = "@log_type";
+pub const TIMESTAMP: Field = field("@timestamp", "@timestamp", Mapping::Date);
 /// `%h`
-pub const CLIENTIP: &str = "clientip";
+pub const CLIENTIP: Field = field("clientip", "source.address", Mapping::Client);
 /// `%l`
-pub const IDENT: &str = "ident";
+pub const IDENT: Field = field("ident", "apache.access.identity", Mapping::Keyword);
 /// `%u`
-pub const AUTH: &str = "auth";
+pub const AUTH: Field = field("auth", "user.name", Mapping::Keyword);
 /// The method of `%r`.
-pub const VERB: &str = "verb";
+pub const VERB: Field = field("verb", "http.request.method", Mapping::Keyword);
 /// The target of `%r`.
-pub const REQUEST: &str = "request";
+pub const REQUEST: Field = field("request", "url.original", Mapping::Keyword);
 /// The number after `HTTP/` in `%r`.
-pub const HTTPVERSION: &str = "httpversion";
+pub const HTTPVERSION: Field = field("httpversion", "http.version", Mapping::Keyword);
 /// `%r`, where it is not method, target and protocol.
-pub const RAWREQUEST: &str = "rawrequest";
+pub const RAWREQUEST: Field = field("rawrequest", "apache.access.rawrequest", Mapping::Keyword);
 /// `%>s`
-pub const RESPONSE: &str = "response";
+pub const RESPONSE: Field = field("response", "http.response.status_code", Mapping::Long);
 /// `%b` or `%O`
-pub const BYTES: &str = "bytes";
+pub const BYTES: Field = field("bytes", "http.response.body.bytes", Mapping::Long);
 /// `%{Referer}i`
-pub const REFERRER: &str = "referrer";
+pub const REFERRER: Field = field("referrer", "http.request.referrer", Mapping::Keyword);
 /// `%{User-Agent}i`
-pub const AGENT: &str = "agent";
+pub const AGENT: Field = field("agent", "user_agent.original", Mapping::Keyword);
 /// `%v` or `%v:%p`
-pub const VHOST: &str = "vhost";
+pub const VHOST: Field = field("vhost", "destination.domain", Mapping::Keyword);
 /// The whole list where the client is one.
-pub const X_FORWARDED_FOR: &str = "x_forwarded_for";
+pub const X_FORWARDED_FOR: Field = field("x_forwarded_for", "apache.access.x_forwarded_for", Mapping::Keyword);
 /// `%I`
-pub const BYTES_IN: &str = "bytes_in";
-/// `%O`, where it comes after the agent
-pub const BYTES_OUT: &str = "bytes_out";
+pub const BYTES_IN: Field = field("bytes_in", "http.request.bytes", Mapping::Long);
+/// `%O`, where it comes after the agent.
+pub const BYTES_OUT: Field = field("bytes_out", "http.response.bytes", Mapping::Long);
 /// What follows the last field and one space.
-pub const EXTRA: &str = "extra";
+pub const EXTRA: Field = field("extra", "apache.access.extra", Mapping::Keyword);
 /// `%t` as written, without brackets.
-pub const TIME_AS_WRITTEN: &str = "timestamp";
+pub const TIME_AS_WRITTEN: Field = field("timestamp", "apache.access.timestamp", Mapping::Keyword);
 /// The whole line.
-pub const MESSAGE: &str = "message";
-/// Where the line comes from.
-pub const LOG_FILE_PATH: &str = "log.file.path";
+pub const MESSAGE: Field = field("message", "event.original", Mapping::Text);
 /// Where the line starts in the file's decompressed bytes.
-pub const LOG_OFFSET: &str = "log.offset";
+pub const LOG_OFFSET: Field = field("log.offset", "log.offset", Mapping::Long);
+/// When the run began that loaded the document.
+pub const INGESTION_TIMESTAMP: Field = field("@ingestion_timestamp", "event.ingested", Mapping::Date);
+/// What kind of log it is.
+pub const LOG_TYPE: Field = field("@log_type", "event.dataset", Mapping::Keyword);
 /// The bucket of an S3 source.
-pub const S3_BUCKET: &str = "s3.bucket";
+pub const S3_BUCKET: Field = field("s3.bucket", "aws.s3.bucket.name", Mapping::Keyword);
 /// The key of an S3 source.
-pub const S3_KEY: &str = "s3.key";
+pub const S3_KEY: Field = field("s3.key", "aws.s3.object.key", Mapping::Keyword);
+/// Where the line comes from.
+pub const LOG_FILE_PATH: Field = field("log.file.path", "log.file.path", Mapping::Keyword);
 
 /// All fields, in the order that documents have them.
 #[rustfmt::skip]
 pub const FIELDS: [Field; 25] = [
-    Field { name: TIMESTAMP,           ecs: "@timestamp",                mapping: Mapping::Date },
-    Field { name: CLIENTIP,            ecs: "source.address",            mapping: Mapping::Client },
-    Field { name: IDENT,               ecs: "apache.access.identity",    mapping: Mapping::Keyword },
-    Field { name: AUTH,                ecs: "user.name",                 mapping: Mapping::Keyword },
-    Field { name: VERB,                ecs: "http.request.method",       mapping: Mapping::Keyword },
-    Field { name: REQUEST,             ecs: "url.original",              mapping: Mapping::Keyword },
-    Field { name: HTTPVERSION,         ecs: "http.version",              mapping: Mapping::Keyword },
-    Field { name: RAWREQUEST,          ecs: "",                          mapping: Mapping::Keyword },
-    Field { name: RESPONSE,            ecs: "http.response.status_code", mapping: Mapping::Long },
-    Field { name: BYTES,               ecs: "http.response.body.bytes",  mapping: Mapping::Long },
-    Field { name: REFERRER,            ecs: "http.request.referrer",     mapping: Mapping::Keyword },
-    Field { name: AGENT,               ecs: "user_agent.original",       mapping: Mapping::Keyword },
-    Field { name: VHOST,               ecs: "destination.domain",        mapping: Mapping::Keyword },
-    Field { name: X_FORWARDED_FOR,     ecs: "",                          mapping: Mapping::Keyword },
-    Field { name: BYTES_IN,            ecs: "http.request.bytes",        mapping: Mapping::Long },
-    Field { name: BYTES_OUT,           ecs: "http.response.bytes",       mapping: Mapping::Long },
-    Field { name: EXTRA,               ecs: "",                          mapping: Mapping::Keyword },
-    Field { name: TIME_AS_WRITTEN,     ecs: "",                          mapping: Mapping::Keyword },
-    Field { name: MESSAGE,             ecs: "event.original",            mapping: Mapping::Text },
-    Field { name: LOG_OFFSET,          ecs: "log.offset",                mapping: Mapping::Long },
-    Field { name: INGESTION_TIMESTAMP, ecs: "event.ingested",            mapping: Mapping::Date },
-    Field { name: LOG_TYPE,            ecs: "event.dataset",             mapping: Mapping::Keyword },
-    Field { name: S3_BUCKET,           ecs: "aws.s3.bucket.name",        mapping: Mapping::Keyword },
-    Field { name: S3_KEY,              ecs: "aws.s3.object.key",         mapping: Mapping::Keyword },
-    Field { name: LOG_FILE_PATH,       ecs: "log.file.path",             mapping: Mapping::Keyword },
+    TIMESTAMP, CLIENTIP, IDENT, AUTH, VERB, REQUEST, HTTPVERSION, RAWREQUEST, RESPONSE, BYTES, REFERRER, AGENT, VHOST,
+    X_FORWARDED_FOR, BYTES_IN, BYTES_OUT, EXTRA, TIME_AS_WRITTEN, MESSAGE, LOG_OFFSET, INGESTION_TIMESTAMP, LOG_TYPE,
+    S3_BUCKET, S3_KEY, LOG_FILE_PATH,
 ];
-
-/// The longest keyword that is indexed, in characters. Lucene's longest term is 32,766 bytes, a character has up to
-/// four; a longer value, such as a URL of 100 kB, stays in the document and is not searchable by this field.
-pub const IGNORE_ABOVE: u32 = 8191;
-
-/// What an index template is made for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Template<'a> {
-    /// Index name patterns, such as `apache-access-log-*`.
-    pub patterns: &'a [String],
-    /// Primary shards; OpenSearch's own default where none is given.
-    pub shards: Option<u32>,
-    /// Copies of each; OpenSearch's own default where none is given.
-    pub replicas: Option<u32>,
-    /// Which template wins where several match.
-    pub priority: u32,
-}
-
-/// Goes up by one whenever the template changes: an older loghaul leaves a newer one's template alone.
-const TEMPLATE_VERSION: u32 = 1;
-
-/// The body of `PUT _index_template/NAME`.
-pub fn template(template: Template) -> Value {
-    let mut settings = Map::new();
-    if let Some(shards) = template.shards {
-        settings.insert("number_of_shards".into(), shards.into());
-    }
-    if let Some(replicas) = template.replicas {
-        settings.insert("number_of_replicas".into(), replicas.into());
-    }
-    json!({
-        "index_patterns": template.patterns,
-        "priority": template.priority,
-        "_meta": {
-            "description": "Apache access logs, one document per line, loaded by loghaul",
-            "managed_by": "loghaul",
-            "version": TEMPLATE_VERSION,
-        },
-        "template": {
-            "settings": { "index": settings },
-            "mappings": {
-                // What --field adds is a keyword too.
-                "dynamic_templates": [{
-                    "strings_are_keywords": { "match_mapping_type": "string", "mapping": keyword() },
-                }],
-                "properties": properties(),
-            },
-        },
-    })
-}
-
-/// Mappings of all fields, a dotted name as objects in each other.
-fn properties() -> Map<String, Value> {
-    let mut properties = Map::new();
-    for field in FIELDS {
-        let mut parts = field.name.split('.').peekable();
-        let mut level = &mut properties;
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                level.insert(part.into(), mapping(field.mapping));
-                break;
-            }
-            let object = level.entry(part).or_insert_with(|| json!({ "properties": {} }));
-            level = object["properties"].as_object_mut().expect("no field is both a value and an object");
-        }
-    }
-    properties
-}
-
-fn mapping(mapping: Mapping) -> Value {
-    match mapping {
-        Mapping::Date => json!({ "type": "date" }),
-        Mapping::Long => json!({ "type": "long" }),
-        Mapping::Keyword => keyword(),
-        Mapping::Client => {
-            let mut client = keyword();
-            client["fields"] = json!({ "ip": { "type": "ip", "ignore_malformed": true } });
-            client
-        }
-        Mapping::Text => json!({ "type": "text" }),
-    }
-}
-
-fn keyword() -> Value {
-    json!({ "type": "keyword", "ignore_above": IGNORE_ABOVE })
-}
 
 /// Checks the names of constant fields (`--field NAME=VALUE`).
 ///
 /// # Errors
 /// A usage error for a name that a document has already, that would be a value and an object at once (`log`, or both
 /// `a` and `a.b`), that is given twice, or that OpenSearch does not take.
-pub fn check_field_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let mut taken: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+pub fn check_field_names<'a>(schema: Schema, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut taken: Vec<&str> = FIELDS.iter().map(|field| field.name(schema)).collect();
     for name in names {
         let bad = |why: &str| Error::usage(format!("--field {name:?}: {why}"));
         if name.is_empty() || name.split('.').any(|part| part.trim().is_empty()) {
@@ -235,28 +167,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn template_agrees_with_documents() {
-        let patterns = ["apache-access-log-*".to_owned()];
-        let body = template(Template { patterns: &patterns, shards: Some(1), replicas: None, priority: 100 });
-        let properties = &body["template"]["mappings"]["properties"];
-        assert_eq!(body["index_patterns"], json!(["apache-access-log-*"]));
-        assert_eq!(body["template"]["settings"], json!({ "index": { "number_of_shards": 1 } }));
-        assert_eq!(properties["bytes"], json!({ "type": "long" }));
-        assert_eq!(properties["@timestamp"], json!({ "type": "date" }));
-        assert_eq!(properties["clientip"]["fields"]["ip"], json!({ "type": "ip", "ignore_malformed": true }));
-        assert_eq!(properties["log"]["properties"]["file"]["properties"]["path"]["type"], "keyword");
-        assert_eq!(properties["log"]["properties"]["offset"]["type"], "long");
-        assert_eq!(properties["s3"]["properties"]["key"]["ignore_above"], 8191);
-        for field in FIELDS {
-            let pointer = format!("/{}/type", field.name.replace('.', "/properties/"));
-            assert!(properties.pointer(&pointer).is_some(), "{} is mapped", field.name);
+    fn no_field_is_inside_another() {
+        for schema in [Schema::Grok, Schema::Ecs] {
+            let names = FIELDS.map(|field| field.name(schema));
+            for (n, name) in names.iter().enumerate() {
+                assert!(check_field_names(schema, [*name]).is_err());
+                for other in &names[n + 1..] {
+                    assert!(name != other && !name.starts_with(&format!("{other}.")), "{name} {other}");
+                    assert!(!other.starts_with(&format!("{name}.")), "{name} {other}");
+                }
+            }
         }
     }
 
     #[test]
     fn field_names() {
         for good in [&["env", "team"][..], &["log.level", "s3.region"], &["a.b", "a.c"], &["bytesx"]] {
-            assert!(check_field_names(good.iter().copied()).is_ok(), "{good:?}");
+            assert!(check_field_names(Schema::Grok, good.iter().copied()).is_ok(), "{good:?}");
         }
         let bad: &[&[&str]] = &[
             &[""],
@@ -275,7 +202,7 @@ mod tests {
             &["@timestamp"],
         ];
         for bad in bad {
-            assert!(check_field_names(bad.iter().copied()).is_err(), "{bad:?}");
+            assert!(check_field_names(Schema::Grok, bad.iter().copied()).is_err(), "{bad:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::values::{self, MaxRejected, When};
+use crate::schema;
 
 /// The index pattern where none is typed: one index per month of event time.
 pub const INDEX_DEFAULT: &str = "apache-access-log-%Y-%m";
@@ -82,6 +83,10 @@ pub struct DocumentFlags {
     #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which lines")]
     pub until: Option<When>,
 
+    /// What fields are called: as grok's COMBINEDAPACHELOG has them, or as Elastic's Common Schema
+    #[arg(long, value_name = "SCHEMA", value_enum, default_value_t = Schema::Grok, help_heading = "Documents")]
+    pub schema: Schema,
+
     /// Add fields to each document, separated by commas
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = "Documents")]
     pub with: Vec<Extra>,
@@ -92,9 +97,9 @@ pub struct DocumentFlags {
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = values::field, help_heading = "Documents")]
     pub fields: Vec<(String, String)>,
 
-    /// The value of @log_type in each document
-    #[arg(long, value_name = "TEXT", default_value = "apache-access-log", help_heading = "Documents")]
-    pub log_type: String,
+    /// The value of @log_type in each document. Default: apache-access-log; apache.access under --schema ecs
+    #[arg(long, value_name = "TEXT", help_heading = "Documents")]
+    pub log_type: Option<String>,
 
     /// The value of @ingestion_timestamp in each document: RFC 3339. Default: when the run began
     ///
@@ -242,6 +247,24 @@ pub enum Format {
     /// combined, then %I %O
     #[value(name = "combinedio")]
     CombinedIo,
+}
+
+/// What fields are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// clientip, verb, request, response, bytes, agent …
+    Grok,
+    /// source.address, http.request.method, url.original, http.response.status_code …
+    Ecs,
+}
+
+impl From<Schema> for schema::Schema {
+    fn from(typed: Schema) -> schema::Schema {
+        match typed {
+            Schema::Grok => schema::Schema::Grok,
+            Schema::Ecs => schema::Schema::Ecs,
+        }
+    }
 }
 
 /// How a document's id is made.

@@ -13,8 +13,8 @@ pub mod values; // how sizes, durations, times, shares and pairs are written
 pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
-    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, ReportFlags, ServerFlags,
-    SourceFlags,
+    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, ReportFlags, Schema,
+    ServerFlags, SourceFlags,
 };
 pub use login::LoginFlags;
 pub use replay::ReplayArgs;
@@ -273,7 +273,7 @@ mod tests {
         let args = load(
             "load a.log --to http://a:9200 --to http://b:9200 --index web-%Y --format vhost_combined --id content \
              --namespace web1 --source-name access --with message,source --with extra,timestamp --field a=b \
-             --field c=d=e --log-type apache --ingestion-timestamp 2024-01-01T00:00:00Z --max-line-bytes 64KiB \
+             --field c=d=e --log-type apache --schema ecs --ingestion-timestamp 2024-01-01T00:00:00Z --max-line-bytes 64KiB \
              --take-last-line --include *.log --exclude *error* --newer-than 2d --since 2024-01-01 --until 2024-02-01 \
              --bulk-bytes 1MiB --writers 3 --threads 2 --memory 128MiB --pipeline p --malformed m.ndjson \
              --max-malformed 5% --max-rejected 100 --dead-letters d.ndjson --json --quiet --user joe \

@@ -174,6 +174,7 @@ impl Haul<'_> {
     pub fn options(&self, keep_malformed: bool) -> Result<pipeline::Options> {
         let documents = self.documents;
         let plan = Plan::new(serialize::Options {
+            schema: documents.schema,
             documents_only: self.documents_only,
             index: IndexPattern::new(self.index)?,
             ids: match self.id {

@@ -151,7 +151,7 @@ fn absolute(source: &Path) -> String {
 /// Whatever decides which lines become documents, and what these hold.
 fn schema(config: &LoadConfig) -> String {
     let documents = &config.documents;
-    let mut schema = format!("grok {:?} {:?}", documents.format, documents.with);
+    let mut schema = format!("{} {:?} {:?}", documents.schema.as_str(), documents.format, documents.with);
     for (name, value) in &documents.fields {
         schema.push_str(&format!(" {name}={value:?}"));
     }

@@ -11,9 +11,6 @@ use crate::error::{Error, Result, io_reason};
 use crate::opensearch::{Client, PutTemplate};
 use crate::schema;
 
-/// Which template wins where several match. Above OpenSearch's default 0; other people's may go above ours.
-const PRIORITY: u32 = 100;
-
 /// Puts the template, or prints it.
 ///
 /// # Errors
@@ -54,8 +51,14 @@ pub fn put_template(client: &Client, wildcard: &str) -> Result<PutTemplate> {
 }
 
 fn template(wildcard: &str) -> Value {
-    let patterns = [wildcard.to_owned()];
-    schema::template(schema::Template { patterns: &patterns, shards: None, replicas: None, priority: PRIORITY })
+    schema::template(&schema::Template {
+        wildcard,
+        schema: schema::Schema::Grok,
+        lean: false,
+        shards: None,
+        replicas: None,
+        alias: None,
+    })
 }
 
 /// `apache-access-log-*` has the template `loghaul-apache-access-log`. Other wildcards have other names: a star, which a

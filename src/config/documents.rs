@@ -7,13 +7,15 @@ use crate::cli::{DocumentFlags, Extra, Format};
 use crate::error::Error;
 use crate::pipeline::report::escape::shown_within;
 use crate::pipeline::serialize::IndexPattern;
-use crate::schema;
+use crate::schema::{self, Schema};
 
 /// What becomes a document, and what it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentsConfig {
     /// How lines are written.
     pub format: Format,
+    /// What fields are called.
+    pub schema: Schema,
     /// Lines before this event time are left out (inclusive).
     pub since: Option<Timestamp>,
     /// Lines at or after this event time are left out (exclusive).
@@ -59,7 +61,8 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
     {
         return Err(Error::usage(format!("--since {since} is not before --until {until}: no line could pass")));
     }
-    schema::check_field_names(flags.fields.iter().map(|(name, _)| name.as_str()))?;
+    let schema = flags.schema.into();
+    schema::check_field_names(schema, flags.fields.iter().map(|(name, _)| name.as_str()))?;
     if let Some((name, _)) = flags.fields.iter().find(|(name, value)| name.len().max(value.len()) > FIELD_BYTES_MAX) {
         let name = shown_within(name.as_bytes(), 40);
         return Err(Error::usage(format!("--field {name}: a name or value has at most {FIELD_BYTES_MAX} bytes")));
@@ -67,6 +70,7 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
     let with = |extra| flags.with.contains(&extra);
     Ok(DocumentsConfig {
         format: flags.format,
+        schema,
         since,
         until,
         with: With {
@@ -76,7 +80,14 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
             timestamp: with(Extra::Timestamp),
         },
         fields: flags.fields.clone(),
-        log_type: flags.log_type.clone(),
+        log_type: flags.log_type.clone().unwrap_or_else(|| {
+            match schema {
+                Schema::Grok => "apache-access-log",
+                // The module's name and the kind of log, as `event.dataset` is written.
+                Schema::Ecs => "apache.access",
+            }
+            .to_owned()
+        }),
         // Milliseconds are what OpenSearch's dates keep.
         ingestion_timestamp: flags.ingestion_timestamp.unwrap_or_else(|| {
             Timestamp::from_millisecond(around.now.as_millisecond()).expect("a part of a time is a time")
@@ -112,11 +123,12 @@ mod tests {
     fn check(fields: &[(&str, &str)]) -> Result<DocumentsConfig, String> {
         let flags = DocumentFlags {
             format: Format::Auto,
+            schema: crate::cli::Schema::Grok,
             since: None,
             until: None,
             with: vec![Extra::Source, Extra::Source],
             fields: fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-            log_type: "apache".into(),
+            log_type: None,
             ingestion_timestamp: None,
         };
         documents(&flags, &Surroundings::bare()).map_err(|error| error.to_string())

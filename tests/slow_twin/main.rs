@@ -9,6 +9,7 @@ mod twin;
 
 use loghaul::pipeline::parse::{Format, guess};
 use loghaul::pipeline::serialize::{Block, FileFacts, IdMode, IndexPattern, Options, Path, Plan, Worker, too_long};
+use loghaul::schema::Schema;
 use loghaul_testdata::{Generator, Options as Shape, Rng, mutate};
 use twin::{Outcome, Twin};
 
@@ -39,6 +40,17 @@ fn all_options() -> Vec<Options> {
             index: pattern("all"),
             since: Some(1_000_000_000),
             until: Some(1_709_251_200),
+            ..default.clone()
+        },
+        Options { schema: Schema::Ecs, ..default.clone() },
+        Options {
+            schema: Schema::Ecs,
+            documents_only: true,
+            with_message: true,
+            with_source: true,
+            with_extra: true,
+            with_timestamp: true,
+            fields: vec![("bytes".into(), "free under this schema".into())],
             ..default.clone()
         },
     ]
@@ -392,6 +404,5 @@ fn sources_in_s3_are_named() {
     let line = b"1.2.3.4 - - [19/Dec/2020:13:57:26 +0100] \"GET / HTTP/1.1\" 200 5";
     Worker::new().fill(&plan, &file, line, 0, &mut block);
     let document: serde_json::Value = serde_json::from_slice(&block.bytes).expect("JSON");
-    assert_eq!(document["s3.bucket"], "b");
-    assert_eq!(document["s3.key"], "k\"");
+    assert_eq!((&document["s3.bucket"], &document["s3.key"]), (&"b".into(), &"k\"".into()));
 }

@@ -11,6 +11,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, ToSpan};
 use loghaul::pipeline::parse::{Format, Malformed};
 use loghaul::pipeline::serialize::{IdMode, Options};
+use loghaul::schema::Schema;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3, rapidhash_v3_seeded};
 use regex::bytes::Regex;
 
@@ -199,7 +200,9 @@ impl Twin {
             json(&String::from_utf8_lossy(field))
         };
         let mut fields = Vec::new();
-        let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
+        let is_ecs = self.options.schema == Schema::Ecs;
+        let mut add =
+            |name: &str, value: String| fields.push((if is_ecs { ecs(name) } else { name }.to_owned(), value));
         let mut text = |field: &[u8]| match decoded(field) {
             Some(text) => json(&text),
             None => raw(field),
@@ -259,7 +262,7 @@ impl Twin {
             add("log.file.path", json(&self.uri));
         }
         for (name, value) in &self.options.fields {
-            add(name, json(value));
+            fields.push((name.clone(), json(value)));
         }
         Ok((fields, time, !extra.is_empty()))
     }
@@ -309,6 +312,33 @@ impl Twin {
 
 fn index_name(pattern: &str, time: &Time) -> String {
     time.utc.strftime(pattern).to_string()
+}
+
+/// What Elastic's Common Schema calls a field.
+fn ecs(name: &str) -> &str {
+    match name {
+        "clientip" => "source.address",
+        "ident" => "apache.access.identity",
+        "auth" => "user.name",
+        "verb" => "http.request.method",
+        "request" => "url.original",
+        "httpversion" => "http.version",
+        "rawrequest" => "apache.access.rawrequest",
+        "response" => "http.response.status_code",
+        "bytes" => "http.response.body.bytes",
+        "referrer" => "http.request.referrer",
+        "agent" => "user_agent.original",
+        "vhost" => "destination.domain",
+        "x_forwarded_for" => "apache.access.x_forwarded_for",
+        "bytes_in" => "http.request.bytes",
+        "bytes_out" => "http.response.bytes",
+        "extra" => "apache.access.extra",
+        "timestamp" => "apache.access.timestamp",
+        "message" => "event.original",
+        "@ingestion_timestamp" => "event.ingested",
+        "@log_type" => "event.dataset",
+        same => same,
+    }
 }
 
 fn json(text: &str) -> String {

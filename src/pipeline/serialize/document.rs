@@ -11,7 +11,7 @@ use super::json;
 use super::plan::{Piece, Plan};
 use crate::pipeline::parse::record::{Dirty, WINDOW_BYTES};
 use crate::pipeline::parse::{Record, Request, Span, escape};
-use crate::schema;
+use crate::schema::{self, Field};
 
 /// Room that lends itself to decoded fields.
 #[derive(Debug, Default)]
@@ -79,12 +79,17 @@ impl Out<'_> {
 
     #[inline(always)]
     fn piece32(&mut self, piece: &Piece) {
-        self.put::<32>(piece.bytes.first_chunk().expect("32 of 64"), piece.len);
+        self.put::<32>(piece.bytes.first_chunk().expect("32 of 128"), piece.len);
     }
 
+    /// Most pieces fit in 64 bytes; some with the long names of ECS do not. Which it is does not change within a run.
     #[inline(always)]
     fn piece64(&mut self, piece: &Piece) {
-        self.put(&piece.bytes, piece.len);
+        self.store::<64>(self.at, piece.bytes.first_chunk().expect("64 of 128"));
+        if piece.len > 64 {
+            self.store::<64>(self.at + 64, piece.bytes.last_chunk().expect("64 of 128"));
+        }
+        self.at += piece.len;
     }
 
     /// Copies a clean field: `N` bytes whatever its length, and more only if it is longer. With an `N` that most
@@ -256,10 +261,10 @@ fn field_value(scratch: &mut Scratch, field: &[u8], put: &mut impl FnMut(&[u8]))
 fn wanted_fields(record: &Record, context: Context, put: &mut impl FnMut(&[u8])) -> bool {
     let options = &context.plan.options;
     let mut replaced = false;
-    let mut string = |wanted: bool, name: &str, value: Span| {
+    let mut string = |wanted: bool, field: Field, value: Span| {
         if wanted {
             put(b",\"");
-            put(name.as_bytes());
+            put(field.name(options.schema).as_bytes());
             put(b"\":\"");
             replaced |= json::escape(value.of(record.text), &mut *put);
             put(b"\"");
@@ -269,7 +274,7 @@ fn wanted_fields(record: &Record, context: Context, put: &mut impl FnMut(&[u8]))
     string(options.with_timestamp, schema::TIME_AS_WRITTEN, record.time);
     string(options.with_message, schema::MESSAGE, record.line);
     if options.with_source {
-        put(format!(",\"{}\":{}", schema::LOG_OFFSET, context.offset).as_bytes());
+        put(format!(",\"{}\":{}", schema::LOG_OFFSET.name(options.schema), context.offset).as_bytes());
     }
     replaced
 }
@@ -302,19 +307,19 @@ pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut S
     value(buffer, record.user, true);
     buffer.extend_from_slice(b"\"");
 
-    let key = |buffer: &mut Buffer, name: &str| {
-        buffer.extend_from_slice(format!(",\"{name}\":").as_bytes());
+    let key = |buffer: &mut Buffer, field: Field| {
+        buffer.extend_from_slice(format!(",\"{}\":", field.name(plan.options.schema)).as_bytes());
     };
-    let mut string = |buffer: &mut Buffer, name: &str, field: Span| {
-        key(buffer, name);
+    let mut string = |buffer: &mut Buffer, field: Field, written: Span| {
+        key(buffer, field);
         buffer.extend_from_slice(b"\"");
-        value(buffer, field, false);
+        value(buffer, written, false);
         buffer.extend_from_slice(b"\"");
     };
-    let number = |buffer: &mut Buffer, name: &str, field: Span| {
-        if !field.is_empty() {
-            key(buffer, name);
-            buffer.extend_from_slice(field.of(text));
+    let number = |buffer: &mut Buffer, field: Field, written: Span| {
+        if !written.is_empty() {
+            key(buffer, field);
+            buffer.extend_from_slice(written.of(text));
         }
     };
     match record.request {

@@ -88,13 +88,13 @@ impl Heads {
             }
             bytes.extend_from_slice(b"}}\n");
         }
-        bytes.extend_from_slice(format!("{{\"{}\":\"", schema::TIMESTAMP).as_bytes());
+        bytes.extend_from_slice(format!("{{\"{}\":\"", schema::TIMESTAMP.name(plan.options.schema)).as_bytes());
         bytes.extend_from_slice(&day.date);
         bytes.push(b'T');
         head.clock_at = bytes.len();
         bytes.extend_from_slice(b"..:..:..");
         bytes.extend_from_slice(&day.zone);
-        bytes.extend_from_slice(format!("\",\"{}\":\"", schema::CLIENTIP).as_bytes());
+        bytes.extend_from_slice(format!("\",\"{}\":\"", schema::CLIENTIP.name(plan.options.schema)).as_bytes());
         head.len = bytes.len();
         bytes.resize(head.len.max(HEAD_BYTES), 0);
         head.serial = day.serial;

@@ -4,11 +4,13 @@ use super::id::IdMode;
 use super::index::IndexPattern;
 use super::json;
 use crate::error::Result;
-use crate::schema;
+use crate::schema::{self, Field, Schema};
 
 /// What documents look like.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What fields are called.
+    pub schema: Schema,
     /// No action lines: documents alone, as `loghaul parse` and `--to -` give them.
     pub documents_only: bool,
     /// Which index a document goes to.
@@ -41,6 +43,7 @@ impl Default for Options {
     /// What `loghaul load` does without flags, but for the time of ingestion.
     fn default() -> Options {
         Options {
+            schema: Schema::Grok,
             documents_only: false,
             index: IndexPattern::new("apache-access-log-%Y-%m").expect("a good pattern"),
             ids: IdMode::Source,
@@ -58,16 +61,25 @@ impl Default for Options {
     }
 }
 
-/// A piece of constant text, stored 32 or 64 bytes wide whatever its length.
+/// The longest piece, in bytes.
+const PIECE_BYTES: usize = 128;
+
+/// A piece of constant text, stored 32 or 64 bytes wide whatever its length, and wider where it is longer.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    pub(super) bytes: [u8; 64],
+    pub(super) bytes: [u8; PIECE_BYTES],
     pub(super) len: usize,
 }
 
 impl Piece {
+    /// A piece for one 32-byte store.
+    fn short(text: &str) -> Piece {
+        assert!(text.len() <= 32, "{text} is stored 32 bytes wide");
+        Piece::new(text)
+    }
+
     fn new(text: &str) -> Piece {
-        let mut bytes = [0; 64];
+        let mut bytes = [0; PIECE_BYTES];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         Piece { bytes, len: text.len() }
     }
@@ -120,28 +132,31 @@ impl Plan {
     /// # Errors
     /// A usage error if a constant field has a name that cannot be used.
     pub fn new(options: Options) -> Result<Plan> {
-        schema::check_field_names(options.fields.iter().map(|(name, _)| name.as_str()))?;
-        let after_text = |name: &str| format!("\",\"{name}\":\"");
-        let nobody = format!("\",\"{}\":\"-\",\"{}\":\"-{}", schema::IDENT, schema::AUTH, after_text(schema::VERB));
+        let schema = options.schema;
+        schema::check_field_names(schema, options.fields.iter().map(|(name, _)| name.as_str()))?;
+        let first_text = |field: Field| format!(",\"{}\":\"", field.name(schema));
+        let after_text = |field: Field| format!("\"{}", first_text(field));
+        let number = |field: Field| format!(",\"{}\":", field.name(schema));
+        let nobody = [after_text(schema::IDENT), after_text(schema::AUTH), after_text(schema::VERB)].join("-");
         let version = after_text(schema::HTTPVERSION);
-        let status = format!("{version}0.0\",\"{}\":", schema::RESPONSE);
+        let status = format!("{version}0.0\"{}", number(schema::RESPONSE));
         let Options { with_message, with_source, with_extra, with_timestamp, .. } = options;
         Ok(Plan {
             plain: !(with_message || with_source || with_extra || with_timestamp),
             wanted: (options.since.unwrap_or(i64::MIN), options.until.unwrap_or(i64::MAX)),
             nobody: Piece::new(&nobody),
-            ident: Piece::new(&after_text(schema::IDENT)),
-            auth: Piece::new(&after_text(schema::AUTH)),
-            verb: Piece::new(&after_text(schema::VERB)),
-            request: Piece::new(&after_text(schema::REQUEST)),
-            numbers: Piece::new(&format!("{status}000,\"{}\":", schema::BYTES)),
+            ident: Piece::short(&after_text(schema::IDENT)),
+            auth: Piece::short(&after_text(schema::AUTH)),
+            verb: Piece::short(&after_text(schema::VERB)),
+            request: Piece::short(&after_text(schema::REQUEST)),
+            numbers: Piece::new(&format!("{status}000{}", number(schema::BYTES))),
             version_at: version.len(),
             status_at: status.len(),
-            referrer: Piece::new(&format!(",\"{}\":\"", schema::REFERRER)),
-            agent: Piece::new(&after_text(schema::AGENT)),
-            vhost: Piece::new(&format!(",\"{}\":\"", schema::VHOST)),
-            bytes_in: Piece::new(&format!(",\"{}\":", schema::BYTES_IN)),
-            bytes_out: Piece::new(&format!(",\"{}\":", schema::BYTES_OUT)),
+            referrer: Piece::short(&first_text(schema::REFERRER)),
+            agent: Piece::short(&after_text(schema::AGENT)),
+            vhost: Piece::short(&first_text(schema::VHOST)),
+            bytes_in: Piece::short(&number(schema::BYTES_IN)),
+            bytes_out: Piece::short(&number(schema::BYTES_OUT)),
             options,
         })
     }
@@ -160,14 +175,15 @@ impl Plan {
             tail.push(b':');
             tail.extend_from_slice(&json::string(value));
         };
-        add(schema::INGESTION_TIMESTAMP, &self.options.ingestion_timestamp);
-        add(schema::LOG_TYPE, &self.options.log_type);
+        let ours = |field: Field| field.name(self.options.schema);
+        add(ours(schema::INGESTION_TIMESTAMP), &self.options.ingestion_timestamp);
+        add(ours(schema::LOG_TYPE), &self.options.log_type);
         if let Some((bucket, key)) = s3 {
-            add(schema::S3_BUCKET, bucket);
-            add(schema::S3_KEY, key);
+            add(ours(schema::S3_BUCKET), bucket);
+            add(ours(schema::S3_KEY), key);
         }
         if self.options.with_source {
-            add(schema::LOG_FILE_PATH, uri);
+            add(ours(schema::LOG_FILE_PATH), uri);
         }
         for (name, value) in &self.options.fields {
             add(name, value);
