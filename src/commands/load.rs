@@ -7,7 +7,7 @@ use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::commands::record::Record;
 use crate::commands::setup;
-use crate::config::{self, LoadConfig, Surroundings, WritingConfig};
+use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
 use crate::opensearch::{self, Address, Client, Compression, TemplateMatch};
 use crate::pipeline::report::collect::Keep;
@@ -54,7 +54,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
             (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
-            notes.extend(prepare(&client, &config.writing)?);
+            notes.extend(prepare(&client, &config)?);
             if config.writing.id == cli::Id::None {
                 notes.push(
                     "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
@@ -128,14 +128,17 @@ pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
 }
 
 /// Puts our index template where none matches, if it may. What the user should know of it comes back.
-fn prepare(client: &Client, writing: &WritingConfig) -> Result<Option<String>> {
+fn prepare(client: &Client, config: &LoadConfig) -> Result<Option<String>> {
+    let writing = &config.writing;
     let index = IndexPattern::new(&writing.index)?.name(jiff::Timestamp::now().as_second());
     let trouble = match client.template_for(&index) {
         Ok(TemplateMatch::Ours(_) | TemplateMatch::Foreign(_)) => return Ok(None),
-        Ok(TemplateMatch::None) => match setup::put_template(client, &writing.index_wildcard) {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
-        },
+        Ok(TemplateMatch::None) => {
+            match setup::put_template(client, &writing.index_wildcard, config.documents.schema) {
+                Ok(_) => return Ok(None),
+                Err(error) => error,
+            }
+        }
         Err(error) => error,
     };
     // A user who may only write can still load, into an index whose fields OpenSearch guesses.

@@ -9,7 +9,7 @@ use crate::commands::load::client_options;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
 use crate::opensearch::{Client, PutTemplate};
-use crate::schema;
+use crate::schema::{self, Schema};
 
 /// Puts the template, or prints it.
 ///
@@ -19,7 +19,7 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
     let config = config::setup(args, &Surroundings::of_this_process())?;
     let said = match &config.server {
         None => {
-            let template = template(&config.index_wildcard);
+            let template = template(&config.index_wildcard, Schema::Grok);
             serde_json::to_string_pretty(&template).expect("a template is JSON")
         }
         Some(server) => {
@@ -27,7 +27,7 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
             client.info()?;
             let name = template_name(&config.index_wildcard);
             let wildcard = &config.index_wildcard;
-            match put_template(&client, wildcard)? {
+            match put_template(&client, wildcard, Schema::Grok)? {
                 PutTemplate::Created => format!("put the index template {name:?} for {wildcard}"),
                 PutTemplate::Updated => format!("updated the index template {name:?} for {wildcard}"),
                 PutTemplate::Unchanged => format!("the index template {name:?} for {wildcard} is there already"),
@@ -46,19 +46,12 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
 ///
 /// # Errors
 /// The cluster refuses, or a template of that name is not ours.
-pub fn put_template(client: &Client, wildcard: &str) -> Result<PutTemplate> {
-    client.put_template(&template_name(wildcard), &template(wildcard))
+pub fn put_template(client: &Client, wildcard: &str, schema: Schema) -> Result<PutTemplate> {
+    client.put_template(&template_name(wildcard), &template(wildcard, schema))
 }
 
-fn template(wildcard: &str) -> Value {
-    schema::template(&schema::Template {
-        wildcard,
-        schema: schema::Schema::Grok,
-        lean: false,
-        shards: None,
-        replicas: None,
-        alias: None,
-    })
+fn template(wildcard: &str, schema: Schema) -> Value {
+    schema::template(&schema::Template { wildcard, schema, lean: false, shards: None, replicas: None, alias: None })
 }
 
 /// `apache-access-log-*` has the template `loghaul-apache-access-log`. Other wildcards have other names: a star, which a
