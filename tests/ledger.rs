@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use loghaul::commands::only_new::OnlyNew;
 use loghaul::error::Error;
 use loghaul::ledger::{Destination, Ledger, Run, RunSpec};
+use loghaul::opensearch::IndexNow;
 use loghaul::pipeline::report::Report;
 use loghaul::pipeline::report::collect::{Keep, Progress};
 use loghaul::pipeline::report::lines_file::LinesFile;
@@ -83,7 +84,7 @@ impl Bench {
             start: None,
         });
         let stop = Arc::new(Stop::new());
-        let there = Box::new(|_: &str| Ok(true));
+        let there = Box::new(|_: &str| Ok(IndexNow::There(None)));
         let chooser = run.chooser(&self.spec(), false, resumes, there, &stop).unwrap();
         let sources: Vec<Source> = sources.collect();
         let sources = OnlyNew::new(sources.into_iter(), chooser, Arc::clone(&stop));
@@ -292,7 +293,7 @@ impl Bench {
     fn haul_grouped(&self, names: &[&str]) -> Report {
         let mut run = self.ledger().begin(&self.spec()).unwrap();
         let stop = Arc::new(Stop::new());
-        let chooser = run.chooser(&self.spec(), false, false, Box::new(|_| Ok(true)), &stop).unwrap();
+        let chooser = run.chooser(&self.spec(), false, false, Box::new(|_| Ok(IndexNow::There(None))), &stop).unwrap();
         let sources = names.iter().map(|name| Source {
             place: Place::File(self.path(name)),
             named: true,

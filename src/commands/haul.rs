@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crate::cli;
+use crate::commands::index_watch::{self, IndexWatch, Verdict};
 use crate::commands::record::Record;
 use crate::commands::signals;
 use crate::commands::sources::{Filter, Listing, Seen};
 use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
+use crate::ledger::Run;
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::collect::{FileProgress, Keep, Progress as Step};
 use crate::pipeline::report::json::{self, FilesSpool};
@@ -95,6 +97,7 @@ impl Haul<'_> {
         begun: &Begun,
         progress: &Progress,
         record: Option<Record>,
+        mut watch: Option<IndexWatch>,
         keep: Keep,
     ) -> Result<Report> {
         let stop = &begun.stop;
@@ -132,9 +135,31 @@ impl Haul<'_> {
                 Step::Done(file) if self.report.verbose > 0 => progress.message(&done(file)),
                 Step::Done(_) | Step::NotOpened(_) | Step::Watermark(_) => {}
             }
+            if let Some(watch) = &mut watch {
+                if let Step::Watermark(file) | Step::Done(file) = &step {
+                    watch.progress(file);
+                }
+                run.iter_mut().for_each(|run| learn_indices(run, watch));
+            }
             run.as_mut().map_or(Ok(()), |run| run.progress(&step))
         });
         progress.finish();
+        if let Some(watch) = &mut watch {
+            let Verdict { lost, note } = watch.finish(report.ended != Ended::Complete);
+            run.iter_mut().for_each(|run| learn_indices(run, watch));
+            if !lost.is_empty() {
+                let error = index_watch::lost(&lost);
+                if !matches!(&report.ended, Ended::Failed(told) if *told == error) {
+                    report.failed(error);
+                }
+                if let Some(Err(error)) = run.as_mut().map(|run| run.forget_files_of(&lost)) {
+                    report.failed(error);
+                }
+            }
+            if let Some(note) = note {
+                report.note(note);
+            }
+        }
         if let Some(run) = run {
             report.run = Some(run.id());
             let malformed = run.path_beside("malformed");
@@ -246,6 +271,11 @@ impl Haul<'_> {
             }
         }
     }
+}
+
+/// Tells the ledger which indices they are that documents went to.
+fn learn_indices(run: &mut Run, watch: &IndexWatch) {
+    watch.found().for_each(|(name, uuid)| run.index_is(&name, &uuid));
 }
 
 /// A file in a line, for `--verbose`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cli;
 use crate::commands::haul::{self, Haul};
+use crate::commands::index_watch::IndexWatch;
 use crate::commands::record::Record;
 use crate::commands::setup;
 use crate::config::{self, LoadConfig, Surroundings};
@@ -40,7 +41,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     };
     let mut notes = Vec::new();
     let client; // outlives the sink
-    let (mut record, mut keep) = (None, Keep::default());
+    let (mut record, mut watch, mut keep) = (None, None, Keep::default());
     let sink = match &config.sink {
         config::Sink::Discard | config::Sink::Stdout => {
             keep.malformed =
@@ -55,6 +56,8 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
             (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
             notes.extend(prepare(&client, &config)?);
+            let asked = Arc::clone(&client);
+            watch = Some(IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop));
             if config.writing.id == cli::Id::None {
                 notes.push(
                     "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
@@ -78,7 +81,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let dead_letters = keep.dead_letters.as_ref().map(|file| file.path().to_owned());
     let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
     let resumable = record.is_some();
-    let mut report = haul.run(&sink, &begun, &progress, record, keep)?;
+    let mut report = haul.run(&sink, &begun, &progress, record, watch, keep)?;
     for note in notes {
         report.note(note);
     }

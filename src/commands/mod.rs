@@ -5,6 +5,7 @@ pub mod parse; // access logs to documents on standard output
 pub mod bench; // how fast each stage is here
 pub mod setup; // the index template
 mod haul; // what load and parse have in common
+mod index_watch; // whether the indices of a load stay the same ones
 mod record; // a load's side of the ledger
 mod signals; // Ctrl-C once, twice
 pub mod only_new; // each source with what the ledger says of it

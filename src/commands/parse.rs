@@ -30,7 +30,7 @@ pub fn parse(args: &cli::ParseArgs) -> Result<u8> {
     let progress = Progress::new(config.report.progress, config.sources.stored_bytes());
     let malformed = config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
     let keep = Keep { malformed, ..Keep::default() };
-    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &begun, &progress, None, keep)?;
+    let mut report = haul.run(&Sink::Stdout(haul::stdout()?), &begun, &progress, None, None, keep)?;
     Ok(haul.tell(
         &mut report,
         &Context {

@@ -9,7 +9,7 @@ use crate::commands::only_new::OnlyNew;
 use crate::config::{LedgerConfig, LoadConfig, Resume};
 use crate::error::{Error, Result};
 use crate::ledger::{Chooser, Destination, Kept, Ledger, Run, RunSpec};
-use crate::opensearch::{Address, Client, Method};
+use crate::opensearch::{Address, Client};
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::source::Source;
@@ -71,8 +71,8 @@ impl Record {
         run.keep(Some(malformed.clone()), Some(dead_letters.clone()))?;
         (keep.malformed, keep.dead_letters) = (Some(malformed.0), Some(dead_letters.0));
         let client = Arc::clone(client);
-        let index_exists = Box::new(move |index: &str| index_exists(&client, index));
-        let chooser = run.chooser(&spec, *again, resume.is_some(), index_exists, stop)?;
+        let ask_index = Box::new(move |index: &str| client.index_now(index));
+        let chooser = run.chooser(&spec, *again, resume.is_some(), ask_index, stop)?;
         Ok((Some(Record { run, chooser }), keep))
     }
 
@@ -177,15 +177,6 @@ fn command(words: impl Iterator<Item = OsString>) -> String {
         }
     };
     words.map(shown).collect::<Vec<_>>().join(" ")
-}
-
-/// Whether an index, alias or data stream of that name is there. Where we may not ask, it is: then its lines come back
-/// as duplicates at worst.
-fn index_exists(client: &Client, index: &str) -> Result<bool> {
-    let doing = format!("see whether the index {index:?} is there");
-    let reply =
-        client.json(Method::Head, &format!("/{index}"), None).map_err(|failure| client.failed(&failure, &doing))?;
-    Ok(reply.head.status != 404)
 }
 
 #[cfg(test)]

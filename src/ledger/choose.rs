@@ -21,13 +21,14 @@ use super::owner::Owner;
 use super::records::{self, FileRecord, FileState, SELECT_FILES, Stat, json, path_bytes};
 use super::store::{Safe, Store, Trouble};
 use crate::error::Result;
+use crate::opensearch::IndexNow;
 use crate::pipeline::decode::Encoding;
 use crate::pipeline::report::coverage::Mark;
 use crate::pipeline::source::{Place, Source, Start, unpacked};
 use crate::pipeline::stop::Stop;
 
-/// Tells whether an index is there: its name, as documents were addressed to it.
-pub type IndexExists = Box<dyn FnMut(&str) -> Result<bool> + Send>;
+/// Tells what an index is now: its name, as documents were addressed to it.
+pub type AskIndex = Box<dyn FnMut(&str) -> Result<IndexNow> + Send>;
 
 /// Decides for one source after the other, and claims those that are to be read.
 pub struct Chooser {
@@ -41,9 +42,9 @@ pub struct Chooser {
     pub(super) resumes: bool,
     /// Whether what is there already may be this run's own. Ids made of content alone say nothing of it.
     pub(super) may_confirm: bool,
-    pub(super) index_exists: IndexExists,
+    pub(super) ask_index: AskIndex,
     /// What it said, so that each index is asked for once.
-    pub(super) indices_known: HashMap<String, bool>,
+    pub(super) indices_known: HashMap<String, IndexNow>,
     pub(super) stop: Arc<Stop>,
     /// The last row that was there when this part of the run began. Files behind it are being read by somebody now, so
     /// they are no predecessors of others.
@@ -368,18 +369,15 @@ impl Chooser {
         })
     }
 
-    /// Whether all indices that the file's documents went to are still there. If not, it counts as not loaded.
+    /// Whether all indices that the file's documents went to are still there, and still the same. If not, it counts as
+    /// not loaded.
     fn indices_exist(&mut self, row: &FileRecord) -> Result<bool> {
         for index in &row.indices {
-            let exists = match self.indices_known.get(index) {
-                Some(exists) => *exists,
-                None => {
-                    let exists = (self.index_exists)(index)?;
-                    self.indices_known.insert(index.clone(), exists);
-                    exists
-                }
-            };
-            if !exists {
+            if !self.indices_known.contains_key(index) {
+                let now = (self.ask_index)(index)?;
+                self.indices_known.insert(index.clone(), now);
+            }
+            if self.indices_known[index].has_lost(row.index_uuids.get(index).map(String::as_str)) {
                 return Ok(false);
             }
         }

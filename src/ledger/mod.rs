@@ -21,7 +21,7 @@ mod store; // SQLite, opened carefully
 #[cfg(test)]
 mod tests; // logrotate's nights, kills, two at once
 
-pub use choose::{Chooser, IndexExists};
+pub use choose::{AskIndex, Chooser};
 pub use owner::Owner;
 pub use records::{Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
 pub use run::{KillPoint, Run};
@@ -158,6 +158,7 @@ impl Ledger {
             stored: Instant::now(),
             store_every: Duration::ZERO, // the first watermark is stored at once
             failed: false,
+            index_uuids: HashMap::new(),
             kill_at: None,
             transactions: 0,
         }
@@ -229,7 +230,7 @@ impl Ledger {
 
 impl Run {
     /// What decides about the run's sources. `again`: loads what is loaded already; `resumes`: it was made by
-    /// [`Ledger::resume`]; `index_exists` is asked once for each index that files to be left out went to.
+    /// [`Ledger::resume`]; `ask_index` is asked once for each index that files to be left out went to.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -238,7 +239,7 @@ impl Run {
         spec: &RunSpec,
         again: bool,
         resumes: bool,
-        index_exists: IndexExists,
+        ask_index: AskIndex,
         stop: &Arc<Stop>,
     ) -> Result<Chooser> {
         let rows_before = self.store.read(|connection| {
@@ -252,7 +253,7 @@ impl Run {
             namespace: spec.namespace.clone(),
             resumes,
             may_confirm: spec.may_confirm(),
-            index_exists,
+            ask_index,
             indices_known: HashMap::new(),
             stop: Arc::clone(stop),
             rows_before,

@@ -1,5 +1,6 @@
 //! What the ledger's tables hold, as values: [`Destination`], [`RunRecord`], [`FileRecord`], and the SQL to get them.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -281,6 +282,8 @@ pub struct FileRecord {
     pub stored_bytes: u64,
     /// The indices that its documents went to.
     pub indices: Vec<String>,
+    /// The uuids of those that could be asked for it: what is deleted and made anew has another.
+    pub(super) index_uuids: HashMap<String, String>,
     /// The run that read it last.
     pub run: i64,
     pub(super) stat: Stat,
@@ -325,6 +328,7 @@ impl FileRecord {
             mark: Mark { offset, tail, counts: from_json(row, "counts")? },
             stored_bytes: row.get::<_, i64>("size")? as u64,
             indices: from_json(row, "indices")?,
+            index_uuids: from_json(row, "index_uuids")?,
             run: row.get("run")?,
             stat: Stat {
                 dev: row.get("dev")?,

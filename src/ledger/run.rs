@@ -60,6 +60,8 @@ pub struct Run {
     pub(super) store_every: Duration,
     /// The ledger has failed, which was told: nothing more is stored, so that the run ends soon.
     pub(super) failed: bool,
+    /// The uuids of the indices that it writes to, as far as they are known.
+    pub(super) index_uuids: HashMap<String, String>,
     pub(super) kill_at: Option<(KillPoint, u64)>,
     pub(super) transactions: u64,
 }
@@ -235,19 +237,21 @@ impl Run {
                     None => (FileState::InProgress, None),
                 };
                 // What an earlier part sent to other indices counts as well.
-                let known: Option<String> = transaction
-                    .prepare_cached("SELECT indices FROM files WHERE id = ?")?
-                    .query_row([row], |row| row.get(0))
+                let known: Option<(String, String)> = transaction
+                    .prepare_cached("SELECT indices, index_uuids FROM files WHERE id = ?")?
+                    .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
                     .ok();
-                let mut all: Vec<String> =
-                    known.and_then(|known| serde_json::from_str(&known).ok()).unwrap_or_default();
+                let (known, known_uuids) = known.unwrap_or_default();
+                let mut all: Vec<String> = serde_json::from_str(&known).unwrap_or_default();
                 all.extend(indices.iter().cloned());
                 all.sort_unstable();
                 all.dedup();
+                let mut uuids: BTreeMap<&str, &str> = serde_json::from_str(&known_uuids).unwrap_or_default();
+                uuids.extend(all.iter().filter_map(|index| Some((index.as_str(), self.index_uuids.get(index)?.as_str()))));
                 transaction
                     .prepare_cached(
                         "UPDATE files SET watermark = ?, tail = ?, counts = ?, reached = ?, reached_tail = ?,
-                            unfinished = ?, indices = ?, state = ?, why = ?, run = ?,
+                            unfinished = ?, indices = ?, index_uuids = ?, state = ?, why = ?, run = ?,
                             claim = CASE WHEN ? THEN NULL ELSE claim END
                          WHERE id = ?",
                     )?
@@ -259,6 +263,7 @@ impl Run {
                         reached.tail as i64,
                         *unfinished as i64,
                         json(&all),
+                        json(&uuids),
                         state.name(),
                         why,
                         self.id,
@@ -327,6 +332,31 @@ impl Run {
         Ok(transaction.last_insert_rowid())
     }
 
+    /// Learns which index it is that has this name now: files that go there are loaded only as long as it is that one.
+    pub fn index_is(&mut self, name: &str, uuid: &str) {
+        self.index_uuids.insert(name.to_owned(), uuid.to_owned());
+    }
+
+    /// Indices were deleted while the run wrote to them: whatever went there from any file counts as not loaded.
+    ///
+    /// # Errors
+    /// As [`Run::progress`].
+    pub fn forget_files_of(&mut self, indices: &[String]) -> Result<()> {
+        self.store()?;
+        self.store.write(Safe::OnDisk, |transaction| {
+            for index in indices {
+                transaction.execute(
+                    "DELETE FROM files
+                     WHERE EXISTS (SELECT 1 FROM json_each(files.indices) WHERE value = ?)
+                       AND destination IN (SELECT id FROM destinations WHERE cluster =
+                           (SELECT cluster FROM destinations WHERE id = ?))",
+                    params![index, self.destination],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
     /// Ends the run in the ledger: stores what is left and how it ended, and lets go of its files.
     ///
     /// # Errors
@@ -350,6 +380,7 @@ impl Run {
                 "UPDATE runs SET state = ?, exit_code = ?, ended_ms = ? WHERE id = ?",
                 params![state, report.exit_code(), Timestamp::now().as_millisecond(), self.id],
             )?;
+            self.complete_uuids(transaction)?;
             // What was claimed and turned out to be no log. A run that may go on still has to know what it began.
             if state == "complete" {
                 transaction.execute(
@@ -366,6 +397,28 @@ impl Run {
             transaction.execute("UPDATE files SET claim = NULL WHERE claim = ?", [self.id])?;
             Ok(())
         })
+    }
+
+    /// Files that were done before it was known which index it is that they went to.
+    fn complete_uuids(&self, transaction: &rusqlite::Transaction<'_>) -> Result<(), super::store::Trouble> {
+        if self.index_uuids.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "{SELECT_FILES} WHERE files.run = ?
+             AND json_array_length(indices) > (SELECT count(*) FROM json_each(index_uuids))"
+        );
+        for mut row in rows(transaction, &sql, [self.id], FileRecord::from_row)? {
+            for index in &row.indices {
+                if let Some(uuid) = self.index_uuids.get(index) {
+                    row.index_uuids.entry(index.clone()).or_insert_with(|| uuid.clone());
+                }
+            }
+            transaction
+                .prepare_cached("UPDATE files SET index_uuids = ? WHERE id = ?")?
+                .execute(params![json(&row.index_uuids), row.id])?;
+        }
+        Ok(())
     }
 
     fn may_be_killed(&self, point: KillPoint) {

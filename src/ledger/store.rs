@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -100,6 +100,12 @@ ALTER TABLE runs ADD COLUMN malformed_from INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN dead_letters_from INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// What version 3 added.
+const TABLES_3: &str = "
+-- The uuids of `indices`, as far as they are known; JSON. One that was deleted and made anew has another.
+ALTER TABLE files ADD COLUMN index_uuids TEXT NOT NULL DEFAULT '{}';
+";
+
 /// The open file. Handles of it share one connection.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -179,6 +185,9 @@ impl Store {
         }
         if version < 2 {
             transaction.execute_batch(TABLES_2)?;
+        }
+        if version < 3 {
+            transaction.execute_batch(TABLES_3)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;

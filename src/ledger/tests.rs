@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::opensearch::IndexNow;
 use crate::pipeline::head::Head;
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::collect::{FileProgress, Progress};
@@ -32,6 +33,8 @@ struct Night {
     /// Where the half last line of a plain file is a line: the file was left alone for long.
     end_is_certain: bool,
     again: bool,
+    /// The uuid of each index, if we may ask.
+    index_uuid: Option<String>,
     /// As whom the ledger is opened.
     owner: Owner,
 }
@@ -86,6 +89,7 @@ impl Night {
             index: "logs".into(),
             end_is_certain: false,
             again: false,
+            index_uuid: None,
             owner: Owner::me(),
         }
     }
@@ -153,9 +157,12 @@ impl Night {
     }
 
     fn chooser(&self, run: &Run, resumes: bool) -> Chooser {
+        let uuid = self.index_uuid.clone();
         let cluster = Arc::clone(&self.cluster);
-        let exists: IndexExists = Box::new(move |index| Ok(cluster.lock().unwrap().contains_key(index)));
-        run.chooser(&self.spec, self.again, resumes, exists, &Arc::new(Stop::new())).unwrap()
+        let now: AskIndex = Box::new(move |index| {
+            Ok(if cluster.lock().unwrap().contains_key(index) { IndexNow::There(uuid.clone()) } else { IndexNow::Gone })
+        });
+        run.chooser(&self.spec, self.again, resumes, now, &Arc::new(Stop::new())).unwrap()
     }
 
     fn source(&self, name: &str) -> Source {
@@ -165,6 +172,9 @@ impl Night {
 
     fn haul(&self, mut run: Run, names: &[String], resumes: bool, kill_after: u64) -> Did {
         let mut chooser = self.chooser(&run, resumes);
+        if let Some(uuid) = &self.index_uuid {
+            run.index_is(&self.index, uuid);
+        }
         let mut did = Did::default();
         let mut report = Report::new(0.1, None);
         let mut watermarks_left = kill_after;
@@ -497,7 +507,7 @@ fn a_stop_during_the_look_into_a_packed_log_makes_nothing_new_of_it() {
     night.compress("access.log", "access.log.1.gz");
     let run = night.ledger().begin(&night.spec).unwrap();
     let stop = Arc::new(Stop::new());
-    let there: IndexExists = Box::new(|_| Ok(true));
+    let there: AskIndex = Box::new(|_| Ok(IndexNow::There(None)));
     let chooser = run.chooser(&night.spec, false, false, there, &stop).unwrap();
     stop.raise(crate::pipeline::stop::Reason::Failed(Error::stopped("enough")));
     let sources = vec![night.source("access.log.1.gz")].into_iter();
@@ -581,6 +591,45 @@ fn another_place_or_name_is_loaded_in_full_and_a_deleted_index_again() {
     assert_eq!((night.load().duplicate, night.load().indexed), (110, 0));
     night.again = false;
     assert_eq!(night.load().counts(), (0, 0, 0));
+}
+
+/// Deleted and made anew by the next document, an index has its name again, and nothing of what it held.
+#[test]
+fn an_index_that_was_made_anew_is_another() {
+    let mut night = Night::new();
+    night.index_uuid = Some("first".into());
+    night.write("a.log", lines(1, 0..100));
+    night.load();
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    night.index_uuid = Some("second".into());
+    night.cluster.lock().unwrap().get_mut("logs").unwrap().clear();
+    assert_eq!(night.load().indexed, 100);
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    // Who may not ask any more takes it for the same.
+    night.index_uuid = None;
+    assert_eq!(night.load().counts(), (0, 0, 0));
+    // It has grown, and a part of it is gone.
+    night.index_uuid = Some("third".into());
+    night.cluster.lock().unwrap().get_mut("logs").unwrap().clear();
+    night.append("a.log", lines(1, 100..110));
+    assert_eq!((night.load().indexed, night.documents()), (110, 110));
+}
+
+#[test]
+fn files_of_an_index_that_was_deleted_in_mid_load_count_as_not_loaded() {
+    let mut night = Night::new();
+    night.write("a.log", lines(1, 0..100));
+    night.load();
+    night.index = "others".into();
+    night.write("b.log", lines(2, 0..100));
+    night.load();
+    let mut run = night.ledger().begin(&night.spec).unwrap();
+    night.cluster.lock().unwrap().get_mut("logs").unwrap().clear();
+    run.forget_files_of(&["logs".to_owned()]).unwrap();
+    run.finish(&Report::new(1.0, None)).unwrap();
+    night.index = "logs".into();
+    let did = night.load();
+    assert_eq!((did.indexed, did.status("b.log").starts_with("skipped")), (100, true), "{did:?}");
 }
 
 #[test]

@@ -14,12 +14,14 @@ pub mod fault; // what went wrong between us and an answer
 pub mod refusal; // an answer that says no: its type and reason, and the sentence for a person
 pub mod client; // hosts, connections, one exchange
 pub mod info; // who answers there
+pub mod indices; // whether an index is still the one that it was
 pub mod template; // the index template: ours, theirs, none
 
 pub use address::Address;
 pub use body::{Body, BodyReader, Compression, Scratch};
 pub use client::{BulkHow, Client, Head, Method, Reply};
 pub use fault::{Failure, Fault};
+pub use indices::IndexNow;
 pub use info::Info;
 pub use login::{Auth, Login, Secret};
 pub use options::{Options, Tls};

@@ -168,3 +168,33 @@ fn deleted() {
     assert_eq!(told.count("rejected"), 0);
     Census::of(&node, &node.name("log")).assert_equals(&undisturbed);
 }
+
+/// With auto-create on, the next document makes a deleted index anew, and every request goes on succeeding: the run
+/// must not claim what is gone, and the next one loads it.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn deleted_and_made_anew() {
+    let _turn = turn::take();
+    let mut random = seed::random("made-anew");
+    let node = Node::shared("made-anew");
+    let undisturbed = log().undisturbed(Shape::Plain, &node);
+    put_template(&node, "log", "keyword");
+    let folder = Folder::new();
+    let proxy = FaultProxy::before(&node.url);
+    let target = Target::of(&node);
+    let hand = target.clone();
+    let _block = Block::at(&proxy, random.u64(20..40), move || {
+        // Long enough for somebody to look at it before.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        hand.ask("DELETE", &format!("/{}", hand.indices), None);
+    });
+    let typed = log().typed(Shape::Plain, &folder, &proxy.url(), &node.name("log")).with("--bulk-bytes 1MiB");
+    let ran = typed.run();
+    report(&ran, 1);
+    assert!(ran.told().contains("deleted while documents were being written"), "{}", ran.told());
+    proxy.pass();
+    let told = report(&typed.run(), 0);
+    println!("{}", brief(&told));
+    assert_eq!(told.count("rejected"), 0);
+    Census::of(&node, &node.name("log")).assert_equals(&undisturbed);
+}

@@ -11,6 +11,7 @@ use super::pace::{self, Pace};
 use super::retry::Limits;
 use crate::error::Error;
 use crate::opensearch::Client;
+use crate::opensearch::indices::path_segment;
 use crate::pipeline::stop::{Reason, Stop};
 
 /// How bulk requests are made.
@@ -154,10 +155,7 @@ impl<'s> Destination<'s> {
             format!("/_bulk?filter_path={}&timeout={}ms", answer::FILTER_PATH, client.server_timeout().as_millis());
         if let Some(pipeline) = &options.pipeline {
             path.push_str("&pipeline=");
-            path.extend(pipeline.bytes().map(|byte| match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-                other => format!("%{other:02X}"),
-            }));
+            path.push_str(&path_segment(pipeline));
         }
         if options.require_alias {
             path.push_str("&require_alias=true");
