@@ -183,7 +183,7 @@ fn deleted_and_made_anew() {
     let proxy = FaultProxy::before(&node.url);
     let target = Target::of(&node);
     let hand = target.clone();
-    let _block = Block::at(&proxy, random.u64(20..40), move || {
+    let _block = Block::at(&proxy, random.u64(60..90), move || {
         // Long enough for somebody to look at it before.
         std::thread::sleep(std::time::Duration::from_secs(1));
         hand.ask("DELETE", &format!("/{}", hand.indices), None);
