@@ -61,7 +61,13 @@ impl IndexWatch {
         let stop = Arc::clone(stop);
         // Not scoped: a server that never answers must not keep the process from its end.
         std::thread::spawn(move || {
-            let mut watcher = Watcher { ask, known: known_sender, uuids: BTreeMap::new(), unasked: BTreeSet::new(), gone: BTreeSet::new() };
+            let mut watcher = Watcher {
+                ask,
+                known: known_sender,
+                uuids: BTreeMap::new(),
+                unasked: BTreeSet::new(),
+                gone: BTreeSet::new(),
+            };
             let _ = verdict_sender.send(watcher.watch(&names_taken, every, &stop));
         });
         IndexWatch { names, known, verdict, told: HashSet::new(), last: (u32::MAX, 0) }

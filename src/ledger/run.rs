@@ -247,7 +247,9 @@ impl Run {
                 all.sort_unstable();
                 all.dedup();
                 let mut uuids: BTreeMap<&str, &str> = serde_json::from_str(&known_uuids).unwrap_or_default();
-                uuids.extend(all.iter().filter_map(|index| Some((index.as_str(), self.index_uuids.get(index)?.as_str()))));
+                uuids.extend(
+                    all.iter().filter_map(|index| Some((index.as_str(), self.index_uuids.get(index)?.as_str()))),
+                );
                 transaction
                     .prepare_cached(
                         "UPDATE files SET watermark = ?, tail = ?, counts = ?, reached = ?, reached_tail = ?,
