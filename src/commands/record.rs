@@ -163,20 +163,28 @@ fn schema(config: &LoadConfig) -> String {
     schema
 }
 
-/// The command line as it was typed, with the user info of URLs masked.
+/// The command line as it was typed, without passwords: neither those of URLs nor that of --password.
 fn command(words: impl Iterator<Item = OsString>) -> String {
-    let shown = |word: OsString| {
-        let word = word.to_string_lossy().into_owned();
+    let mut shown = String::new();
+    let mut is_secret = false; // the word before said so
+    for word in words {
+        let word = word.to_string_lossy();
         let (flag, value) = match word.split_once('=') {
-            Some((flag, value)) if flag.starts_with("--") => (format!("{flag}="), value),
-            _ => (String::new(), word.as_str()),
+            Some((flag, value)) if flag.starts_with("--") => (&word[..flag.len() + 1], value),
+            _ => ("", &*word),
         };
-        match Address::parse(value) {
-            Ok(address) if value.contains("://") => format!("{flag}{address}"),
-            _ => word,
+        if !shown.is_empty() {
+            shown.push(' ');
         }
-    };
-    words.map(shown).collect::<Vec<_>>().join(" ")
+        shown.push_str(flag);
+        match Address::parse(value) {
+            _ if is_secret || flag == "--password=" => shown.push_str("***"),
+            Ok(address) if value.contains("://") => shown.push_str(&address.to_string()),
+            _ => shown.push_str(value),
+        }
+        is_secret = value == "--password";
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -185,9 +193,12 @@ mod tests {
 
     #[test]
     fn a_command_line_is_kept_without_secrets() {
-        let words = ["loghaul", "load", "a=b.log", "--to", "http://joe:secret@host:9200", "--to=https://a:b@c/d"];
-        let shown = command(words.iter().map(OsString::from));
-        assert!(shown.starts_with("loghaul load a=b.log --to "), "{shown}");
-        assert!(!shown.contains("secret") && !shown.contains("a:b@"), "{shown}");
+        let line = "loghaul load a=b.log --to http://joe:secret@host:9200 --to=https://a:secret@c/d --password secret \
+                    --password=secret --user=joe";
+        assert_eq!(
+            command(line.split_whitespace().map(OsString::from)),
+            "loghaul load a=b.log --to http://joe:***@host:9200 --to=https://a:***@c/d --password *** --password=*** \
+             --user=joe"
+        );
     }
 }

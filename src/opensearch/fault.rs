@@ -157,7 +157,8 @@ impl TlsFault {
     fn classify(error: &rustls::Error) -> TlsFault {
         use rustls::{CertificateError as Bad, Error as E, InvalidMessage};
         match error {
-            E::InvalidCertificate(Bad::UnknownIssuer) => TlsFault::UnknownAuthority,
+            // A bad signature: an authority of the same name, but with another key.
+            E::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => TlsFault::UnknownAuthority,
             E::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => TlsFault::WrongName,
             E::InvalidCertificate(
                 Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
