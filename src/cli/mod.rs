@@ -6,6 +6,7 @@
 mod bench; // bench's own
 mod flags; // groups of flags that several commands share
 mod login; // who we are to OpenSearch
+mod profile; // the load profile's, and restore's
 mod replay; // replay's own
 mod runs; // runs' own
 pub mod values; // how sizes, durations, times, shares and pairs are written
@@ -17,6 +18,7 @@ pub use flags::{
     ServerFlags, SourceFlags,
 };
 pub use login::LoginFlags;
+pub use profile::{Profile, ProfileFlags, RestoreArgs};
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
 
@@ -55,6 +57,7 @@ Examples:
   loghaul load access.log --index 'web-%Y-%m-%d' --field site=shop --to http://localhost:9200
   loghaul load access.log --to https://joe@search.example.com:9200     (asks for the password)
   loghaul load access.log --to http://node1:9200 --to http://node2:9200 --json --quiet
+  loghaul load 'logs/*.gz' --profile bulk --to http://localhost:9200    (no refresh, no replicas meanwhile)
   loghaul load access.log --to null: --malformed junk.ndjson            (a rehearsal, no server)
 
 Exit codes, the first that fits:
@@ -130,6 +133,13 @@ pub enum Command {
     #[command(after_help = "loghaul replay --help tells more, with examples.", after_long_help = replay::EXAMPLES)]
     Replay(ReplayArgs),
 
+    /// Put back the settings of indices that a killed load has left without refresh and replicas
+    ///
+    /// load --profile bulk puts them back by itself; after a kill -9 or a power cut the next load does, or this. Indices
+    /// that a load is still at work on are left to it. Without anything to do it says so; exit code 0.
+    #[command(after_long_help = profile::RESTORE_EXAMPLES)]
+    Restore(RestoreArgs),
+
     /// Tell what was loaded: runs, their files and sums
     ///
     /// Reads the ledger that load keeps. Without a command: all runs, the newest first.
@@ -159,6 +169,10 @@ pub struct LoadArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: ServerFlags,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub profile: ProfileFlags,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::commands::index_watch::IndexWatch;
+use crate::commands::indices::Indices;
 use crate::commands::record::Record;
-use crate::commands::setup;
+use crate::commands::{restore, setup};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
+use crate::opensearch::template::matches;
 use crate::opensearch::{self, Address, Client, Compression, TemplateMatch};
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
@@ -42,6 +44,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let mut notes = Vec::new();
     let client; // outlives the sink
     let (mut record, mut watch, mut keep) = (None, None, Keep::default());
+    let mut indices: Option<Arc<Indices>> = None;
     let sink = match &config.sink {
         config::Sink::Discard | config::Sink::Stdout => {
             keep.malformed =
@@ -54,7 +57,18 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             // Without a uuid the cluster is known by its address.
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
-            (record, keep) = Record::begin(&config, &client, cluster, &stop)?;
+            (record, keep) = Record::begin(&config, &client, cluster.clone(), &stop)?;
+            if let Some(record) = &record {
+                let wildcard = config.writing.index_wildcard.clone();
+                let is_ours = |index: &str| config.profile.is_some() && matches(&wildcard, index);
+                notes.extend(restore::put_back_leftovers(&client, &record.ledger, &cluster, is_ours)?);
+                if let Some(profile) = config.profile {
+                    let (told, run) = (Arc::clone(&progress), record.run.id());
+                    let say = move |sentence: &str| told.message(sentence);
+                    let made = Indices::new(&client, &record.ledger, &cluster, run, profile, is_ours, &stop, say)?;
+                    indices = Some(Arc::new(made));
+                }
+            }
             notes.extend(prepare(&client, &config)?);
             let asked = Arc::clone(&client);
             watch = Some(IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop));
@@ -75,6 +89,13 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             let destination = Destination::new(&client, &options(&config), &stop, notify)
                 // Equal lines share a content id: a duplicate tells nothing of who wrote it.
                 .confirming(config.writing.id == cli::Id::Source);
+            let destination = match &indices {
+                None => destination,
+                Some(indices) => {
+                    let indices = Arc::clone(indices);
+                    destination.preparing(move |index| indices.prepare(index))
+                }
+            };
             Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };
@@ -82,6 +103,11 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
     let resumable = record.is_some();
     let mut report = haul.run(&sink, &begun, &progress, record, watch, keep)?;
+    drop(sink);
+    if let Some(indices) = indices {
+        let indices = Arc::into_inner(indices).expect("the sink has let go of it");
+        indices.finish(&mut report);
+    }
     for note in notes {
         report.note(note);
     }

@@ -22,6 +22,8 @@ const BESIDE_BYTES_MAX: u64 = 1 << 30;
 pub struct Record {
     /// The run.
     pub run: Run,
+    /// The ledger that it is in.
+    pub ledger: Ledger,
     chooser: Chooser,
 }
 
@@ -73,7 +75,7 @@ impl Record {
         let client = Arc::clone(client);
         let ask_index = Box::new(move |index: &str| client.index_now(index));
         let chooser = run.chooser(&spec, *again, resume.is_some(), ask_index, stop)?;
-        Ok((Some(Record { run, chooser }), keep))
+        Ok((Some(Record { run, ledger, chooser }), keep))
     }
 
     /// The sources with what the ledger says of each, and the run to be told of their progress.

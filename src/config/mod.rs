@@ -5,6 +5,7 @@
 
 pub mod documents; // what a document holds, and the index it goes to
 pub mod login; // who we are to the cluster, and whom we trust
+pub mod profile; // settings of indices while they are loaded
 pub mod memory; // how --memory is shared out, one line per holder
 pub mod replay; // which dead letters go where
 pub mod sink; // where documents go, and with whose name
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 pub use documents::{DocumentsConfig, With};
 pub use memory::MemoryPlan;
+pub use profile::ProfileConfig;
 pub use replay::{Chosen, ReplayConfig};
 pub use sink::{Server, Sink};
 
@@ -43,6 +45,8 @@ pub struct LoadConfig {
     pub writing: WritingConfig,
     /// What is remembered.
     pub ledger: LedgerConfig,
+    /// Settings of indices while they are loaded.
+    pub profile: Option<ProfileConfig>,
     /// Parser threads, 1 to 256.
     pub threads: u32,
     /// Who may hold how much.
@@ -298,6 +302,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
     // Last of what can fail for the sink: it may ask a person.
     let sink = sink::sink(&args.to, &args.server.login, around)?;
     let ledger = ledger(&args.ledger, &sink, around)?;
+    let profile = profile::profile(&args.profile, crate::cli::Profile::None, &sink, &ledger)?;
     let server = match &sink {
         Sink::Stdout | Sink::Discard => None,
         Sink::OpenSearch(server) => Some(memory::ServerNeed {
@@ -332,6 +337,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
         },
         sink,
         ledger,
+        profile,
         threads,
         memory,
         report,

@@ -34,6 +34,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// A host without a login.
+    #[cfg(test)]
+    pub fn bare(url: &str) -> Server {
+        Server { urls: vec![url.to_owned()], login: None, tls: Default::default(), warnings: Vec::new() }
+    }
+
     /// Whether every host, by its name or number alone, is this machine or one of its private network.
     pub fn is_near(&self) -> bool {
         self.urls.iter().filter_map(|url| Address::parse(url).ok()).all(|address| is_near(&address))
@@ -58,6 +64,20 @@ pub fn sink(to: &[String], login: &LoginFlags, around: &Surroundings) -> Result<
             let addresses = to.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
             server(addresses, login, around).map(Sink::OpenSearch)
         }
+    }
+}
+
+/// What `--to` stands for where only a cluster will do.
+///
+/// # Errors
+/// As [`sink`], and if it is none.
+pub fn cluster(to: &[String], login: &LoginFlags, around: &Surroundings) -> Result<Server, Error> {
+    if let Some(other) = to.iter().find(|to| *to == "-" || to.eq_ignore_ascii_case("null:")) {
+        return Err(Error::usage(format!("--to {other} is no cluster")).hint("such as --to http://localhost:9200"));
+    }
+    match sink(to, login, around)? {
+        Sink::OpenSearch(server) => Ok(server),
+        Sink::Stdout | Sink::Discard => unreachable!("both are refused above"),
     }
 }
 

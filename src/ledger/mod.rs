@@ -14,6 +14,7 @@ mod choose; // what is to be done with a source
 mod cut_back; // the files beside a run, before it goes on
 mod look; // whether a file holds what was loaded before
 mod owner; // the process of a run
+mod profiles; // settings that an index has only while it is loaded
 mod records; // what the tables hold
 mod run; // progress, gathered and stored
 mod store; // SQLite, opened carefully
@@ -23,6 +24,7 @@ mod tests; // logrotate's nights, kills, two at once
 
 pub use choose::{AskIndex, Chooser};
 pub use owner::Owner;
+pub use profiles::{Hold, Profile, Release};
 pub use records::{Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
 pub use run::{KillPoint, Run};
 pub use store::default_path;
@@ -322,6 +324,7 @@ fn may_go_on(record: &RunRecord, spec: &RunSpec) -> Result<()> {
 
 fn forget(transaction: &Transaction<'_>, id: i64) -> Result<(), Trouble> {
     transaction.execute("DELETE FROM files WHERE run = ?", [id])?;
+    transaction.execute("DELETE FROM made_indices WHERE run = ?", [id])?;
     transaction.execute("DELETE FROM runs WHERE id = ?", [id])?;
     Ok(())
 }

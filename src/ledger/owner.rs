@@ -17,7 +17,11 @@ pub struct Owner {
 impl Owner {
     /// This process.
     pub fn me() -> Owner {
-        let pid = process::id();
+        Owner::of(process::id())
+    }
+
+    /// The process that has this id now.
+    pub fn of(pid: u32) -> Owner {
         Owner { pid, started: started(pid).unwrap_or_default() }
     }
 
@@ -56,7 +60,7 @@ mod tests {
         let me = Owner::me();
         assert!(me.is_alive());
         let mut child = process::Command::new("sleep").arg("60").spawn().unwrap();
-        let other = Owner { pid: child.id(), started: started(child.id()).unwrap_or_default() };
+        let other = Owner::of(child.id());
         assert!(other.is_alive());
         child.kill().unwrap();
         child.wait().unwrap();

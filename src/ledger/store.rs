@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -106,6 +106,35 @@ const TABLES_3: &str = "
 ALTER TABLE files ADD COLUMN index_uuids TEXT NOT NULL DEFAULT '{}';
 ";
 
+/// What version 4 added.
+const TABLES_4: &str = "
+-- Indices whose settings are changed for the time of a load.
+CREATE TABLE profiles (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    cluster    TEXT NOT NULL, -- its uuid
+    url        TEXT NOT NULL, -- where it was reached, without secrets
+    index_name TEXT NOT NULL,
+    index_uuid TEXT NOT NULL, -- empty: nothing was changed as yet
+    original   TEXT NOT NULL, -- the index's own settings; JSON, null for one that is not set
+    applied    TEXT NOT NULL, -- the load's; JSON
+    UNIQUE (cluster, index_name)
+);
+-- The processes that load into them.
+CREATE TABLE profile_holders (
+    profile     INTEGER NOT NULL REFERENCES profiles (id),
+    pid         INTEGER NOT NULL,
+    pid_started TEXT NOT NULL,
+    restores    INTEGER NOT NULL, -- whether it is putting the settings back
+    PRIMARY KEY (profile, pid, pid_started)
+);
+-- Indices that a run made under a profile: they are still its own when it is gone on with.
+CREATE TABLE made_indices (
+    run        INTEGER NOT NULL,
+    index_uuid TEXT NOT NULL,
+    PRIMARY KEY (run, index_uuid)
+);
+";
+
 /// The open file. Handles of it share one connection.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -188,6 +217,9 @@ impl Store {
         }
         if version < 3 {
             transaction.execute_batch(TABLES_3)?;
+        }
+        if version < 4 {
+            transaction.execute_batch(TABLES_4)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -352,7 +384,9 @@ mod tests {
         connection.pragma_update(None, "user_version", 1).unwrap();
         drop(connection);
         let store = Store::open(&path).unwrap();
-        store.read(|connection| Ok(connection.execute_batch("SELECT first_sent FROM files")?)).unwrap();
+        store
+            .read(|connection| Ok(connection.execute_batch("SELECT first_sent FROM files; SELECT url FROM profiles")?))
+            .unwrap();
         Store::open(&path).unwrap();
     }
 

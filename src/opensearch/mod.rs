@@ -15,9 +15,12 @@ pub mod refusal; // an answer that says no: its type and reason, and the sentenc
 pub mod client; // hosts, connections, one exchange
 pub mod info; // who answers there
 pub mod indices; // whether an index is still the one that it was
+pub mod ask; // a request about the cluster itself, and whether asking again may help
+pub mod profile; // an index's settings while it is loaded, and back again
 pub mod template; // the index template: ours, theirs, none
 
 pub use address::Address;
+pub use ask::Unable;
 pub use body::{Body, BodyReader, Compression, Scratch};
 pub use client::{BulkHow, Client, Head, Method, Reply};
 pub use fault::{Failure, Fault};

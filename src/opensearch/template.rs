@@ -120,7 +120,7 @@ fn matches_any(patterns: &Value, index: &str) -> bool {
 }
 
 /// Whether an index name matches a pattern in which `*` stands for any run of characters.
-fn matches(pattern: &str, index: &str) -> bool {
+pub fn matches(pattern: &str, index: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == index,
         Some((head, tail)) => match index.strip_prefix(head) {

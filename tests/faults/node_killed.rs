@@ -12,6 +12,17 @@ use crate::{seed, turn};
 #[test]
 #[ignore = "needs a real OpenSearch: scripts/test"]
 fn in_the_middle_of_a_load() {
+    node_killed("");
+}
+
+/// Without refresh and replicas, but with a translog that is on disk before a document is acknowledged.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn in_the_middle_of_a_load_under_the_profile() {
+    node_killed("--profile bulk");
+}
+
+fn node_killed(profile: &str) {
     let _turn = turn::take();
     let mut random = seed::random("node-killed");
     let undisturbed = log().undisturbed(Shape::Plain, &Node::shared("node-killed"));
@@ -19,7 +30,7 @@ fn in_the_middle_of_a_load() {
     put_template(&node, "log", "keyword");
     let folder = Folder::new();
     // Straight, so that it meets what it would meet: connections reset, then refused, then a node that is not ready.
-    let typed = log().typed(Shape::Plain, &folder, &node.url, &node.name("log"));
+    let typed = log().typed(Shape::Plain, &folder, &node.url, &node.name("log")).with(profile);
     let mut load = typed.start();
     // Not by the clock: when the node has as many documents as were drawn.
     let documents = random.u64(60_000..200_000);
@@ -39,4 +50,8 @@ fn in_the_middle_of_a_load() {
     log().assert_complete(&told);
     told.has("duplicate 0");
     Census::of(&node, &node.name("log")).assert_equals(&undisturbed);
+    let settings = node.get("GET", &format!("/{}*/_settings?flat_settings=true", node.name("log")), None);
+    for entry in settings.as_object().expect("indices").values() {
+        assert_eq!(entry["settings"]["index.refresh_interval"], "30s", "as the template has it: {settings:#}");
+    }
 }

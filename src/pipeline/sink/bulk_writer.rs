@@ -134,7 +134,7 @@ impl<'d> BulkWriter<'d> {
         if batch.documents() > 0 {
             jobs.push(Job::first(Selection::all(batch.documents())));
         }
-        let mut goes_on = true;
+        let mut goes_on = self.to.is_ready_for(&batch);
         while goes_on && let Some(job) = self.next_job(&mut jobs) {
             goes_on = match self.send(&batch, job, &mut jobs, &mut results) {
                 Next::GoOn => true,

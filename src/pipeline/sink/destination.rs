@@ -1,15 +1,18 @@
 //! [`Destination`]: what all writers to one cluster share. The client, the pace, the breaker, the counts, and the way
 //! to tell a person what goes on.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::answer;
+use super::batch::Batch;
 use super::breaker::Breaker;
 use super::bulk_writer::BulkWriter;
 use super::pace::{self, Pace};
 use super::retry::Limits;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::opensearch::Client;
 use crate::opensearch::indices::path_segment;
 use crate::pipeline::stop::{Reason, Stop};
@@ -67,6 +70,9 @@ impl std::fmt::Display for Notice {
     }
 }
 
+/// Makes an index of that name ready for its first document.
+type Prepare<'s> = Box<dyn Fn(&str) -> Result<()> + Send + Sync + 's>;
+
 /// What all writers to one cluster share.
 pub struct Destination<'s> {
     pub(super) client: &'s Client,
@@ -84,6 +90,9 @@ pub struct Destination<'s> {
     /// Bodies go uncompressed, for the server did not understand them otherwise.
     pub(super) plain: AtomicBool,
     body_bytes_max: usize,
+    prepare: Option<Prepare<'s>>,
+    /// The indices that are ready.
+    prepared: Mutex<HashSet<Arc<str>>>,
 }
 
 /// What happened, for the summary. A snapshot; see [`Destination::stats`].
@@ -173,7 +182,37 @@ impl<'s> Destination<'s> {
             stats: Counters::default(),
             plain: AtomicBool::new(false),
             body_bytes_max: options.pace.body_bytes_max,
+            prepare: None,
+            prepared: Mutex::default(),
         }
+    }
+
+    /// Calls `prepare` with the name of each index before the first document goes there. All writers wait meanwhile; an
+    /// error ends the run.
+    #[must_use]
+    pub fn preparing(mut self, prepare: impl Fn(&str) -> Result<()> + Send + Sync + 's) -> Destination<'s> {
+        self.prepare = Some(Box::new(prepare));
+        self
+    }
+
+    /// Sees to it that all indices of a batch are ready; false if the run is told to end instead.
+    pub(super) fn is_ready_for<T>(&self, batch: &Batch<T>) -> bool {
+        let Some(prepare) = &self.prepare else { return true };
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, _) in batch.parts().iter().flat_map(|part| &part.block.indices) {
+            if prepared.contains(index) {
+                continue;
+            }
+            if self.stop.gives_up() {
+                return false;
+            }
+            if let Err(error) = prepare(index) {
+                self.fail(error);
+                return false;
+            }
+            prepared.insert(Arc::clone(index));
+        }
+        true
     }
 
     /// Whether documents that were sent, but whose answer was lost, count as indexed by us when they are found to be
