@@ -107,7 +107,7 @@ impl Part {
             let line = format!(
                 "  {:<56} {:>9} {:<10} {:>19}  {:<24} {met:<7} {}",
                 row.what,
-                digits(row.five.median),
+                shown(row.five.median, row.unit),
                 row.unit,
                 middle(&row.five),
                 row.goal.text(),
@@ -129,7 +129,7 @@ impl Part {
             text.push_str(&format!(
                 "| {} | {} {} | {} | {}{missed} | {} |\n",
                 row.what.replace('|', "\\|"),
-                digits(row.five.median),
+                shown(row.five.median, row.unit),
                 row.unit,
                 middle(&row.five),
                 row.goal.text(),
@@ -163,8 +163,13 @@ fn middle(five: &Five) -> String {
     if five.count == 1 { String::new() } else { format!("{} – {}", digits(five.lower), digits(five.upper)) }
 }
 
+/// A figure in its unit. Of a share that is nearly all, what is missing counts.
+fn shown(value: f64, unit: &str) -> String {
+    if unit == "%" { format!("{:.2}", (value * 100.0).floor() / 100.0) } else { digits(value) }
+}
+
 /// Three digits that count.
-pub fn digits(value: f64) -> String {
+fn digits(value: f64) -> String {
     match value.abs() {
         ..9.995 => format!("{value:.2}"),
         9.995..99.95 => format!("{value:.1}"),

@@ -25,6 +25,9 @@ pub fn memory(bench: &Bench) -> Result<Part, Failure> {
         packer.finish()?;
         Ok(())
     })?;
+    let zstd = bench
+        .logs
+        .made("large.log.zst", |output| Ok(zstd::stream::copy_encode(std::fs::File::open(&plain)?, output, 3)?))?;
     let junk = bench.logs.junk(bytes)?;
     let (folder, _) = bench.logs.small_files(20_000, 50)?;
     let sample = bench.logs.plain()?;
@@ -40,6 +43,7 @@ pub fn memory(bench: &Bench) -> Result<Part, Failure> {
     let cases: Vec<(&str, Command)> = vec![
         ("plain, mapped", bench.load(&plain, "null:")),
         ("gzip", bench.load(&gzip, "null:")),
+        ("zstd", bench.load(&zstd, "null:")),
         ("no access line in it", junk),
         ("20,000 small files", bench.load(&folder, "null:")),
         ("8 writers", to(&server.url, &["--compress", "none"])),
@@ -59,5 +63,9 @@ pub fn memory(bench: &Bench) -> Result<Part, Failure> {
         cat.wait()?;
         part.add(what, "MiB", Five::one(used.peak_mib), Goal::AtMost(CEILING_MIB), format!("{:.2} s", used.wall));
     }
+    // A file that was written a moment ago is read, not mapped.
+    std::fs::File::options().append(true).open(&plain)?.set_modified(std::time::SystemTime::now())?;
+    let used = child::run(bench.load(&plain, "null:").arg("--take-last-line"))?;
+    part.add("plain, read", "MiB", Five::one(used.peak_mib), Goal::AtMost(CEILING_MIB), format!("{:.2} s", used.wall));
     Ok(part)
 }

@@ -40,9 +40,15 @@ pub struct Args {
     /// Write them to this file as the README has them, too
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Put them into this file, between its two marks
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    readme: Option<PathBuf>,
     /// A real log to measure with, instead of a generated one
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
+    /// An empty folder for logs and for the node; whoever made it removes it, and stops the node if we were killed
+    #[arg(long)]
+    folder: PathBuf,
     /// The repository, for its scripts
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -96,15 +102,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (_, true) => Length::Full,
         _ => Length::Usual,
     };
-    let folder = tempfile::Builder::new().prefix("loghaul-bench.").tempdir()?;
-    // Servers of root's run as somebody else.
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let logs = Logs::new(folder.path(), args.generate.canonicalize()?, args.sample.as_deref())?;
+    let folder = args.folder.canonicalize()?;
+    let logs = Logs::new(&folder, args.generate.canonicalize()?, args.sample.as_deref())?;
     let bench = Bench {
         loghaul: args.loghaul.canonicalize()?,
         me: std::env::current_exe()?,
         root: args.root.canonicalize()?,
-        folder: folder.path().to_owned(),
+        folder,
         logs,
         length,
     };
@@ -137,11 +141,26 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             json!({"date": date, "machine": machine, "log": bench.logs.named, "command": command, "parts": parts});
         std::fs::write(out, format!("{object:#}\n"))?;
     }
+    let text: String = parts.iter().map(Part::markdown).collect();
+    let text = format!("Measured {measured}.\n{text}");
     if let Some(markdown) = &args.markdown {
-        let text: String = parts.iter().map(Part::markdown).collect();
-        std::fs::write(markdown, format!("Measured {measured}.\n{text}"))?;
+        std::fs::write(markdown, &text)?;
+    }
+    if let Some(readme) = &args.readme {
+        let old = std::fs::read_to_string(readme)?;
+        std::fs::write(readme, between_marks(&old, &text).ok_or("the README has no marks for the figures")?)?;
     }
     Ok(())
+}
+
+/// Where the README's figures begin and end.
+const MARKS: [&str; 2] = ["<!-- figures: written by scripts/bench --readme -->\n", "<!-- end of figures -->"];
+
+/// `old` with `text` between its marks.
+fn between_marks(old: &str, text: &str) -> Option<String> {
+    let start = old.find(MARKS[0])? + MARKS[0].len();
+    let end = start + old[start..].find(MARKS[1])?;
+    Some([&old[..start], text, &old[end..]].concat())
 }
 
 /// Cores and the processor's name.

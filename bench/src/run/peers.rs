@@ -79,9 +79,9 @@ const PEERS: [Peer; 7] = [
 ];
 
 pub fn peers(bench: &Bench) -> Result<Part, Failure> {
-    let mut part = Part::new("peers", "Other programs on the same log (the sample once), processor time");
+    let mut part = Part::new("peers", "Other programs on the same log, processor time");
     let server = bench.null_server(&[])?;
-    let log = bench.logs.once();
+    let log = &log(bench)?;
     let [ours] = in_turn::<1>(5, |_| child::run(bench.load(log, &server.url).args(["--compress", "none"])))?;
     let (lines, _) = read(&ours[0].stdout)?;
     let per_line = |cpu: f64| cpu / lines as f64 * 1e6;
@@ -124,6 +124,11 @@ pub fn peers(bench: &Bench) -> Result<Part, Failure> {
     Ok(part)
 }
 
+/// The log that all of them load. Once is quick, but then the start of a program counts.
+fn log(bench: &Bench) -> Result<std::path::PathBuf, Failure> {
+    if bench.length == super::Length::Quick { Ok(bench.logs.once().to_owned()) } else { bench.logs.plain() }
+}
+
 fn own(bench: &Bench, name: &str) -> std::path::PathBuf {
     bench.root.join("bench/peers").join(name)
 }
@@ -133,7 +138,7 @@ fn filled(bench: &Bench, server: &Server, name: &str) -> Result<std::path::PathB
     let (host, port) = server.address().split_once(':').ok_or("an address has a port")?;
     let state = tempfile::Builder::new().prefix("state.").tempdir_in(&bench.folder)?.keep();
     let text = std::fs::read_to_string(own(bench, name))?
-        .replace("@LOG@", &bench.logs.once().to_string_lossy())
+        .replace("@LOG@", &log(bench)?.to_string_lossy())
         .replace("@HOST@", host)
         .replace("@PORT@", port)
         .replace("@STATE@", &state.to_string_lossy());
@@ -144,7 +149,7 @@ fn filled(bench: &Bench, server: &Server, name: &str) -> Result<std::path::PathB
 
 fn opensearch_py(bench: &Bench, server: &Server) -> Result<Command, Failure> {
     let mut command = Command::new("python3");
-    command.arg(own(bench, "opensearch_py.py")).arg(bench.logs.once()).arg(&server.url).stdin(Stdio::null());
+    command.arg(own(bench, "opensearch_py.py")).arg(log(bench)?).arg(&server.url).stdin(Stdio::null());
     Ok(command)
 }
 
@@ -153,7 +158,7 @@ fn esbulk(bench: &Bench, server: &Server) -> Result<Command, Failure> {
     if !documents.exists() {
         let output = std::fs::File::create(&documents)?;
         let mut command = Command::new(&bench.loghaul);
-        command.arg("parse").arg(bench.logs.once()).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        command.arg("parse").arg(log(bench)?).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
         if !command.status()?.success() {
             return Err("loghaul parse failed".into());
         }
@@ -167,7 +172,7 @@ fn esbulk(bench: &Bench, server: &Server) -> Result<Command, Failure> {
 fn vector(bench: &Bench, server: &Server) -> Result<Command, Failure> {
     let mut command = Command::new("vector");
     command.args(["--quiet", "--config"]).arg(filled(bench, server, "vector.toml")?);
-    command.stdin(std::fs::File::open(bench.logs.once())?);
+    command.stdin(std::fs::File::open(log(bench)?)?);
     Ok(command)
 }
 
@@ -181,7 +186,7 @@ fn logstash(bench: &Bench, server: &Server) -> Result<Command, Failure> {
     let config = filled(bench, server, "logstash.conf")?;
     let mut command = Command::new("logstash");
     command.arg("-f").arg(&config).arg("--path.data").arg(config.parent().ok_or("a file lies in a folder")?);
-    command.stdin(std::fs::File::open(bench.logs.once())?);
+    command.stdin(std::fs::File::open(log(bench)?)?);
     Ok(command)
 }
 
@@ -193,7 +198,7 @@ fn filebeat(bench: &Bench, server: &Server) -> Result<Command, Failure> {
 
 fn goaccess(bench: &Bench, _: &Server) -> Result<Command, Failure> {
     let mut command = Command::new("goaccess");
-    command.arg(bench.logs.once()).args(["--log-format=COMBINED", "--no-global-config", "--no-progress", "-o"]);
+    command.arg(log(bench)?).args(["--log-format=COMBINED", "--no-global-config", "--no-progress", "-o"]);
     command.arg(bench.folder.join("goaccess.json")).stdin(Stdio::null());
     Ok(command)
 }

@@ -51,7 +51,7 @@ pub fn stages(bench: &Bench) -> Result<Part, Failure> {
 /// Instructions that callgrind counts inside of the worker that parses and serializes, for each line.
 fn instructions(bench: &Bench) -> Result<f64, Failure> {
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*Worker*fill*"]);
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*worker::Worker::fill"]);
     command.arg(&bench.loghaul).arg("bench").arg(bench.logs.once());
     command.args(["--rows", "parse_serialize", "--seconds", "1s", "--threads", "1", "--json"]).stdin(Stdio::null());
     let output = command.output().map_err(|_| "there is no valgrind on the PATH")?;
