@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use crate::pipeline::serialize::Buffer;
 use crate::pipeline::source::{Map, OpenFile};
 use crate::pipeline::tail::{End, Tail, end_of};
 use crate::pipeline::ticket::Ticket;
@@ -42,7 +43,7 @@ pub enum Lines {
     /// A range of a mapped file.
     Mapped(Arc<Map>, Range<usize>),
     /// Bytes of our own.
-    Owned(Vec<u8>),
+    Owned(Buffer),
     /// One line over the limit: its length without the line end, its bytes with it, its first 4 KiB.
     TooLong {
         /// Bytes of the line without its newline.
@@ -247,9 +248,8 @@ fn first_too_long(bytes: &[u8], max: usize) -> Option<Range<usize>> {
 /// Cuts what comes in pieces. It keeps the bytes behind its last cut, the carry, for the next one.
 #[derive(Debug)]
 pub struct StreamCutter {
-    /// Bytes not cut yet; the first `filled` of them are the input's.
-    buffer: Vec<u8>,
-    filled: usize,
+    /// Bytes not cut yet.
+    buffer: Buffer,
     /// `buffer[..searched]` holds no newline, so that a long line is not searched again with each read.
     searched: usize,
     line_bytes_max: usize,
@@ -266,9 +266,15 @@ struct Skipped {
 }
 
 impl StreamCutter {
-    /// An empty one, which goes on behind `tail`.
-    pub fn new(line_bytes_max: usize, tail: Tail) -> StreamCutter {
-        StreamCutter { buffer: Vec::new(), filled: 0, searched: 0, line_bytes_max, skipped: None, tail }
+    /// An empty one, which goes on behind `tail`. `buffer` is used again.
+    pub fn new(line_bytes_max: usize, tail: Tail, mut buffer: Buffer) -> StreamCutter {
+        buffer.clear();
+        StreamCutter { buffer, searched: 0, line_bytes_max, skipped: None, tail }
+    }
+
+    /// The buffer back, for the next one.
+    pub fn into_buffer(self) -> Buffer {
+        self.buffer
     }
 
     /// What the bytes before the next cut say of that place. Of use only behind a cut, not after [`Cut::More`].
@@ -278,46 +284,43 @@ impl StreamCutter {
 
     /// Room for the next read: what is missing to `chunk_bytes`, and never nothing.
     pub fn space(&mut self, chunk_bytes: usize) -> &mut [u8] {
-        let room = if self.filled < chunk_bytes { chunk_bytes } else { self.filled + READ_BYTES_MIN };
-        if self.buffer.len() < room {
-            self.buffer.resize(room, 0);
-        }
-        &mut self.buffer[self.filled..room]
+        let filled = self.buffer.len();
+        let room = if filled < chunk_bytes { chunk_bytes - filled } else { READ_BYTES_MIN };
+        &mut self.buffer.room(room)[..room]
     }
 
     /// Says that `bytes` bytes of the space were filled.
     pub fn filled(&mut self, bytes: usize) {
-        self.filled += bytes;
-        assert!(self.filled <= self.buffer.len(), "filled more than the space");
+        self.buffer.advance(bytes);
     }
 
     /// Whether any bytes wait to be cut.
     pub fn has_bytes(&self) -> bool {
-        self.filled > self.searched
+        self.buffer.len() > self.searched
     }
 
     /// Whether at least `chunk_bytes` bytes wait to be cut.
     pub fn is_full(&self, chunk_bytes: usize) -> bool {
-        self.filled >= chunk_bytes
+        self.buffer.len() >= chunk_bytes
     }
 
     /// The whole lines that are here, in `empty` (whose capacity is used again); [`Cut::More`] if there are none yet.
-    pub fn cut(&mut self, empty: Vec<u8>) -> Cut<Vec<u8>> {
+    pub fn cut(&mut self, empty: &mut Buffer) -> Cut<Buffer> {
         if self.skipped.is_some() {
             return self.step_over();
         }
-        match memrchr(b'\n', &self.buffer[self.searched..self.filled]) {
+        match memrchr(b'\n', &self.buffer[self.searched..]) {
             Some(newline) => self.lines(self.searched + newline + 1, empty),
-            None if self.filled > self.line_bytes_max => {
-                let head = self.buffer[..self.filled.min(TOO_LONG_HEAD_BYTES)].to_vec();
-                self.skipped = Some(Skipped { line_bytes: self.filled as u64, head });
-                self.tail.push(&self.buffer[..self.filled]);
-                self.filled = 0;
+            None if self.buffer.len() > self.line_bytes_max => {
+                let head = self.buffer[..self.buffer.len().min(TOO_LONG_HEAD_BYTES)].to_vec();
+                self.skipped = Some(Skipped { line_bytes: self.buffer.len() as u64, head });
+                self.tail.push(&self.buffer[..]);
+                self.buffer.clear();
                 self.searched = 0;
                 Cut::More
             }
             None => {
-                self.searched = self.filled;
+                self.searched = self.buffer.len();
                 Cut::More
             }
         }
@@ -325,7 +328,7 @@ impl StreamCutter {
 
     /// The same at the input's end: what is left without a newline is a line if `take_last_line`.
     /// To be called until it says [`Cut::End`].
-    pub fn cut_end(&mut self, take_last_line: bool, empty: Vec<u8>) -> Cut<Vec<u8>> {
+    pub fn cut_end(&mut self, take_last_line: bool, empty: &mut Buffer) -> Cut<Buffer> {
         match self.cut(empty) {
             Cut::More => {}
             cut => return cut,
@@ -337,19 +340,19 @@ impl StreamCutter {
                 Cut::End { unfinished: line_bytes }
             };
         }
-        let left = std::mem::take(&mut self.filled);
+        let left = self.buffer.len();
         self.searched = 0;
         if left > 0 && take_last_line {
-            let mut lines = std::mem::take(&mut self.buffer);
-            lines.truncate(left);
+            let lines = std::mem::take(&mut self.buffer);
             self.tail.push(&lines);
             return Cut::Lines(lines);
         }
+        self.buffer.clear();
         Cut::End { unfinished: left as u64 }
     }
 
     /// Takes `whole` bytes of whole lines (or what precedes a line over the limit, or that line); the rest is carried.
-    fn lines(&mut self, whole: usize, mut empty: Vec<u8>) -> Cut<Vec<u8>> {
+    fn lines(&mut self, whole: usize, empty: &mut Buffer) -> Cut<Buffer> {
         match first_too_long(&self.buffer[..whole], self.line_bytes_max) {
             Some(line) if line.start == 0 => {
                 let head = self.buffer[..line.len().min(TOO_LONG_HEAD_BYTES)].to_vec();
@@ -360,13 +363,12 @@ impl StreamCutter {
             too_long => {
                 let whole = too_long.map_or(whole, |line| line.start);
                 // The carry is short, so it moves to the empty buffer and the full one goes on as it is.
-                empty.clear();
-                empty.extend_from_slice(&self.buffer[whole..self.filled]);
-                let carried = empty.len();
-                let mut lines = std::mem::replace(&mut self.buffer, empty);
+                let mut carry = std::mem::take(empty);
+                carry.clear();
+                carry.extend_from_slice(&self.buffer[whole..]);
+                let mut lines = std::mem::replace(&mut self.buffer, carry);
                 lines.truncate(whole);
                 self.tail.push(&lines);
-                self.filled = carried;
                 self.searched = 0;
                 Cut::Lines(lines)
             }
@@ -374,13 +376,13 @@ impl StreamCutter {
     }
 
     /// Goes on inside a line over the limit.
-    fn step_over(&mut self) -> Cut<Vec<u8>> {
+    fn step_over(&mut self) -> Cut<Buffer> {
         let skipped = self.skipped.as_mut().expect("inside a line over the limit");
-        match memchr(b'\n', &self.buffer[..self.filled]) {
+        match memchr(b'\n', &self.buffer[..]) {
             None => {
-                skipped.line_bytes += self.filled as u64;
-                self.tail.push(&self.buffer[..self.filled]);
-                self.filled = 0;
+                skipped.line_bytes += self.buffer.len() as u64;
+                self.tail.push(&self.buffer[..]);
+                self.buffer.clear();
                 Cut::More
             }
             Some(newline) => {
@@ -394,8 +396,7 @@ impl StreamCutter {
     }
 
     fn carry_from(&mut self, start: usize) {
-        self.buffer.copy_within(start..self.filled, 0);
-        self.filled -= start;
+        self.buffer.drop_front(start);
         self.searched = 0;
     }
 }
@@ -455,7 +456,7 @@ mod tests {
     }
 
     fn streamed(input: &[u8], reads: &[usize], chunk: usize, max: usize, take: bool) -> (Vec<u8>, Vec<u64>, u64) {
-        let mut cutter = StreamCutter::new(max, Tail::default());
+        let mut cutter = StreamCutter::new(max, Tail::default(), Buffer::default());
         let (mut kept, mut long, mut covered) = (Vec::new(), Vec::new(), 0u64);
         let mut rest = input;
         let mut reads = reads.iter().cycle();
@@ -466,7 +467,11 @@ mod tests {
             rest = &rest[n..];
             cutter.filled(n);
             loop {
-                let cut = if n == 0 { cutter.cut_end(take, Vec::new()) } else { cutter.cut(Vec::new()) };
+                let cut = if n == 0 {
+                    cutter.cut_end(take, &mut Buffer::default())
+                } else {
+                    cutter.cut(&mut Buffer::default())
+                };
                 match cut {
                     Cut::Lines(lines) => {
                         assert!(!lines.is_empty());
@@ -515,12 +520,12 @@ mod tests {
 
     #[test]
     fn a_line_over_the_limit_is_not_held() {
-        let mut cutter = StreamCutter::new(1 << 20, Tail::default());
+        let mut cutter = StreamCutter::new(1 << 20, Tail::default(), Buffer::default());
         for _ in 0..4_000 {
             let n = cutter.space(256 << 10).len();
             cutter.space(256 << 10).fill(b'x');
             cutter.filled(n);
-            assert_eq!(cutter.cut(Vec::new()), Cut::More);
+            assert_eq!(cutter.cut(&mut Buffer::default()), Cut::More);
             assert!(cutter.buffer.capacity() <= 3 << 20);
         }
     }

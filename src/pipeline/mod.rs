@@ -47,7 +47,7 @@ use pool::Pool;
 use reader::{Outlets, Readers};
 use report::collect::{Collector, Keep, Progress};
 use report::{Ended, Report};
-use serialize::{Block, Plan};
+use serialize::{Block, Buffer, Plan};
 use sink::Sink;
 use source::Source;
 use stop::{Reason, Stop};
@@ -108,7 +108,7 @@ pub fn run(
     // As many chunks as are on their way at a time, and as many blocks as there can be tickets for: a body that is done
     // with gives back a dozen at once, and fresh memory costs more than filling it. Whoever needs one takes a used one
     // first, so there never are more than once had their tickets.
-    let buffers: Pool<Vec<u8>> = Pool::new(readers + options.parsers * 3);
+    let buffers: Pool<Buffer> = Pool::new(readers + options.parsers * 3);
     let blocks: Pool<Block> = Pool::new(options.parsers * 2 + options.tickets_bytes / (options.chunk_bytes * 2).max(1));
     let parsers = Parsers {
         plan: &options.plan,

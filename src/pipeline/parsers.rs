@@ -11,7 +11,7 @@ use crate::pipeline::memory::Sizes;
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::Event;
-use crate::pipeline::serialize::{self, Block, Plan};
+use crate::pipeline::serialize::{self, Block, Buffer, Plan};
 use crate::pipeline::stop::Stop;
 
 /// What all parsers share.
@@ -25,7 +25,7 @@ pub struct Parsers<'a> {
     /// Where it is learnt how much larger blocks are than chunks.
     pub sizes: &'a Sizes,
     /// Used chunk buffers.
-    pub buffers: &'a Pool<Vec<u8>>,
+    pub buffers: &'a Pool<Buffer>,
     /// Used blocks.
     pub blocks: &'a Pool<Block>,
 }

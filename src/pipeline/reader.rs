@@ -17,7 +17,7 @@ use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::{Close, Event, Opening};
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
-use crate::pipeline::serialize::{FileFacts, Plan};
+use crate::pipeline::serialize::{Buffer, FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
 use crate::pipeline::source::{self, Map, OpenFile, Place, Source};
 use crate::pipeline::stop::Stop;
@@ -52,7 +52,7 @@ pub struct Readers<'a, I> {
     /// How large chunks are.
     pub sizes: &'a Sizes,
     /// Used buffers.
-    pub buffers: &'a Pool<Vec<u8>>,
+    pub buffers: &'a Pool<Buffer>,
     /// The number of the next chunk.
     pub sequence: AtomicU64,
 }
@@ -64,6 +64,9 @@ pub struct Outlets {
     /// What was opened, and how it ended.
     pub events: Sender<Event>,
 }
+
+/// A file's last buffer is used for the next file unless it has grown beyond this, in bytes.
+const BUFFER_BYTES_MAX: usize = 512 << 10;
 
 /// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
 struct Ended;
@@ -193,17 +196,38 @@ impl<I> Cutting<'_, I> {
         }
     }
 
-    fn streamed(mut self, mut input: impl Read, tail: Tail, take_last_line: bool) -> Result<Close, Ended> {
-        let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max, tail);
+    fn streamed(self, input: impl Read, tail: Tail, take_last_line: bool) -> Result<Close, Ended> {
+        let buffers = self.readers.buffers;
+        let mut cutter = StreamCutter::new(self.readers.options.line_bytes_max, tail, buffers.take());
+        let mut empty = Buffer::default();
+        let close = self.cut_through(&mut cutter, &mut empty, input, take_last_line);
+        for buffer in [cutter.into_buffer(), empty] {
+            // One that held a long line is not kept.
+            if (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
+                buffers.give_back(buffer);
+            }
+        }
+        close
+    }
+
+    fn cut_through(
+        mut self,
+        cutter: &mut StreamCutter,
+        empty: &mut Buffer,
+        mut input: impl Read,
+        take_last_line: bool,
+    ) -> Result<Close, Ended> {
         // How reading came to its end; none while there may be more.
         let mut ending: Option<Result<(), io::Error>> = None;
         loop {
             if ending.is_none() {
                 // Before the ticket is taken: a pipe may be silent for hours, and whoever waits holds nothing.
-                ending = fill(&mut cutter, &mut input, self.readers.sizes.chunk_bytes(), self.readers.stop);
+                ending = fill(cutter, &mut input, self.readers.sizes.chunk_bytes(), self.readers.stop);
             }
             let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
-            let empty = self.readers.buffers.take();
+            if empty.capacity() == 0 {
+                *empty = self.readers.buffers.take();
+            }
             let cut = match &ending {
                 Some(Ok(())) => cutter.cut_end(take_last_line, empty),
                 // Every whole line before a damage is loaded, the half line before it is not.

@@ -16,7 +16,7 @@ use crate::pipeline::parse::timestamp::Days;
 use crate::pipeline::parse::{self, Format};
 use crate::pipeline::report::Report;
 use crate::pipeline::report::collect::{Keep, Progress};
-use crate::pipeline::serialize::{Block, PORTABLE_VARIABLE, Plan, Worker};
+use crate::pipeline::serialize::{Block, Buffer, PORTABLE_VARIABLE, Plan, Worker};
 use crate::pipeline::sink::Sink;
 use crate::pipeline::source::{self, Input};
 use crate::pipeline::stop::{Reason, Stop};
@@ -118,7 +118,7 @@ fn stages<'a>(sample: &'a Sample, options: &'a Options, stop: &'a Arc<Stop>) -> 
             rows.push(row(Group::Stage, name, title, pass));
         }
     }
-    let mut buffer = Vec::new();
+    let mut buffer = Buffer::default();
     let chunk = each(sample, move |log| {
         black_box(if log.mapped { cut_mapped(log, options) } else { cut_streamed(log, options, &mut buffer) });
     });
@@ -224,8 +224,8 @@ fn cut_mapped(log: &Log, options: &Options) -> u64 {
 }
 
 /// The same for what is read or unpacked; filling the space, which is the decoder's work, is a copy here.
-fn cut_streamed(log: &Log, options: &Options, used: &mut Vec<u8>) -> u64 {
-    let mut cutter = StreamCutter::new(options.read.line_bytes_max, Tail::default());
+fn cut_streamed(log: &Log, options: &Options, used: &mut Buffer) -> u64 {
+    let mut cutter = StreamCutter::new(options.read.line_bytes_max, Tail::default(), Buffer::default());
     let (mut rest, mut lines) = (&log.text[..], 0);
     loop {
         let space = cutter.space(options.chunk_bytes);
@@ -234,8 +234,7 @@ fn cut_streamed(log: &Log, options: &Options, used: &mut Vec<u8>) -> u64 {
         rest = &rest[filled..];
         cutter.filled(filled);
         loop {
-            let empty = std::mem::take(used);
-            match if filled == 0 { cutter.cut_end(true, empty) } else { cutter.cut(empty) } {
+            match if filled == 0 { cutter.cut_end(true, used) } else { cutter.cut(used) } {
                 Cut::Lines(bytes) => {
                     lines += chunk::count_lines(&bytes);
                     *used = bytes;

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::lanes::Portable;
+use super::record::WINDOW_BYTES;
 use super::timestamp::Days;
-use super::{Format, Line, Record, parse_generally};
+use super::{Format, Line, Record, parse_commonly, parse_generally};
 
 /// How many lines that are not blank are looked at.
 const LINES_MAX: usize = 100;
@@ -114,6 +116,14 @@ fn filled_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The format that asks most of what `line` has.
 fn format_of(days: &mut Days, line: &[u8]) -> Option<Format> {
+    if is_plainly_combined(days, line) {
+        return Some(Format::Combined);
+    }
+    format_of_any(days, line)
+}
+
+/// The same by the general path.
+fn format_of_any(days: &mut Days, line: &[u8]) -> Option<Format> {
     let (referrer, plain) = match record(days, Format::VhostCommon, line) {
         Some(vhost) if is_vhost(&vhost) => (Format::VhostCombined, Format::VhostCommon),
         _ => (Format::Combined, Format::Common),
@@ -121,6 +131,17 @@ fn format_of(days: &mut Days, line: &[u8]) -> Option<Format> {
     let wanted: &[Format] =
         if referrer == Format::Combined { &[Format::CombinedIo, referrer, plain] } else { &[referrer, plain] };
     wanted.iter().copied().find(|format| record(days, *format, line).is_some())
+}
+
+/// Whether a line is as nearly all are, told by the common path: `combined`, without a virtual host (the ident is `-`) and
+/// without numbers behind the agent. Of others this says nothing.
+fn is_plainly_combined(days: &mut Days, line: &[u8]) -> bool {
+    let mut window = [0; WINDOW_BYTES];
+    let Some(room) = window.get_mut(..=line.len()) else { return false };
+    room[..line.len()].copy_from_slice(line);
+    room[line.len()] = b'\n';
+    let Some((record, _)) = parse_commonly(Portable, days, Format::Combined, &window) else { return false };
+    record.ident.of(&window) == b"-" && matches!(record.extra.of(&window).first(), None | Some(b'"'))
 }
 
 fn record<'c>(days: &mut Days, format: Format, line: &'c [u8]) -> Option<Record<'c>> {
@@ -202,6 +223,33 @@ mod tests {
             let junk = format!("\r\n\njunk\n{line}\n{line}\r\n1.2.3.4 - -{TAIL}\n");
             assert_eq!(guess(junk.as_bytes()), Some(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn the_shortcut_changes_no_guess() {
+        let (mut random, mut days, mut combined) = (loghaul_testdata::Rng::new(7), Days::new(), 0);
+        for format in [Format::Combined, Format::VhostCombined, Format::CombinedIo, Format::Common] {
+            let shape = loghaul_testdata::Format::ALL.into_iter().find(|shape| shape.to_string() == format.as_str());
+            let options = loghaul_testdata::Options {
+                format: shape.expect("a format of both"),
+                ..loghaul_testdata::Options::odd()
+            };
+            let mut generator = loghaul_testdata::Generator::new(options);
+            let (mut line, mut mutated) = (Vec::new(), Vec::new());
+            for _ in 0..5_000 {
+                line.clear();
+                generator.next_line(&mut line);
+                mutated.clone_from(&line);
+                loghaul_testdata::mutate(&mut random, &mut mutated);
+                for line in [&line, &mutated].into_iter().flat_map(|text| text.split(|byte| *byte == b'\n')) {
+                    if is_plainly_combined(&mut days, line) {
+                        combined += 1;
+                        assert_eq!(format_of_any(&mut days, line), Some(Format::Combined), "{}", line.escape_ascii());
+                    }
+                }
+            }
+        }
+        assert!(combined > 3_000, "{combined}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A log has few days and zones. All but the time of day is understood once for each of them and kept as a [`Day`];
 //! a line then costs one masked compare, and its time of day is copied as written, for ISO 8601 has the same shape.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Portable};
 
 /// Bytes of a time between its brackets.
 pub const TIME_BYTES: usize = 26;
@@ -89,7 +89,10 @@ impl Days {
         if leap {
             window[19..21].copy_from_slice(b"59");
         }
-        let slot = self.remember(&window)?;
+        let mut slot = window[2] as usize % DAYS;
+        if Portable.equal(&window, &self.days[slot].pattern) & MASK != MASK {
+            slot = self.remember(&window)?;
+        }
         let clock: [u8; 8] = window[13..21].try_into().expect("eight bytes");
         let seconds = seconds_of_day(clock)?;
         let unix = self.days[slot].midnight + i64::from(seconds);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -50,6 +51,11 @@ pub struct FileProgress<'a> {
 
 /// How often [`Progress::Tick`] comes while nothing else is due.
 const TICK_EVERY: Duration = Duration::from_millis(100);
+
+/// After so many events in one go it is worth a nap to let others gather.
+const BUSY_EVENTS: usize = 4;
+/// Short against the time in which readers could use up all tickets, which come back this way.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Adds up events.
 pub struct Collector<F> {
@@ -165,9 +171,20 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     /// Takes events until nobody can send any more. An error (a full disk, a failed ledger) stops the run, but the
     /// events still on their way are taken: the report tells what happened to every line all the same.
     pub fn collect(&mut self, events: &Receiver<Event>, stop: &Stop) {
+        let mut busy = 0;
         loop {
-            let taken = match events.recv_timeout(TICK_EVERY) {
-                Ok(event) => self.take(event),
+            // Many events at a time are cheaper than one: who sends to somebody who waits must wake them up.
+            let event = events.try_recv().or_else(|_| {
+                if std::mem::take(&mut busy) >= BUSY_EVENTS {
+                    thread::sleep(NAP);
+                }
+                events.recv_timeout(TICK_EVERY)
+            });
+            let taken = match event {
+                Ok(event) => {
+                    busy += 1;
+                    self.take(event)
+                }
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return,
             };

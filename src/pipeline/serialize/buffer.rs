@@ -44,6 +44,20 @@ impl Buffer {
         }
     }
 
+    /// Forgets all but the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Forgets the first `bytes` bytes.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn drop_front(&mut self, bytes: usize) {
+        self.storage.copy_within(bytes..self.len, 0);
+        self.len -= bytes;
+    }
+
     /// Adds `bytes`.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
@@ -96,6 +110,14 @@ impl Deref for Buffer {
         &self.storage[..self.len]
     }
 }
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Buffer) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Buffer {}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
