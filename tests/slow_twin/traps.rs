@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use loghaul::pipeline::parse::Format;
 use loghaul::pipeline::serialize::{IdMode, Options};
 
-use crate::{Rig, all_options};
+use crate::rig::{Rig, all_options};
 
 /// What a line became, as the expected files put it: its document without what all documents share, or its reason.
 fn fates(rig: &mut Rig, worker: usize, log: &[u8]) -> String {

@@ -346,7 +346,7 @@ fn json(text: &str) -> String {
 }
 
 /// What the escapes in `field` stand for, if all are known and the result is text.
-fn decoded(field: &[u8]) -> Option<String> {
+pub fn decoded(field: &[u8]) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = field.iter().copied();
     while let Some(byte) = rest.next() {
