@@ -234,6 +234,13 @@ require_rust() {
     need cc "Parts of loghaul are compiled C (SQLite, zstd). Install a compiler: $(install_command gcc)"
 }
 
+# require_nightly WHY: the nightly compiler beside the usual one.
+require_nightly() {
+    need rustup "It holds the nightly compiler. $1 Install it: https://rustup.rs"
+    rustc +nightly --version >/dev/null 2>&1 ||
+        die "the nightly compiler is missing. $1 Install it: rustup toolchain install nightly --profile minimal"
+}
+
 # target_dir: where cargo puts what it builds.
 target_dir() { printf '%s' "${CARGO_TARGET_DIR:-target}"; }
 
