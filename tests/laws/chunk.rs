@@ -11,14 +11,17 @@ use super::choice::Choices;
 type Lines = (Vec<u8>, Vec<u64>, u64);
 
 /// Four numbers: chunk size, longest line, two read sizes. A byte: whether the last line is taken, and whether bytes
-/// from 0xf0 on stand for many (else no fuzzer makes lines that are longer than buffers). The rest: the file.
+/// from 0xf0 on stand for many (else no fuzzer makes lines that are longer than buffers) and numbers for 64 times as
+/// much. The rest: the file.
 pub fn law(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let (chunk, max) = (choices.number().max(1), choices.number().max(1));
-    let reads = [choices.number().max(1), choices.number().max(1)];
+    let numbers = [(); 4].map(|()| choices.number().max(1));
     let flags = choices.byte();
     let take_last_line = flags & 1 == 1;
-    let input = if flags & 2 == 2 { blown_up(choices.rest) } else { choices.rest.to_vec() };
+    let blows_up = flags & 2 == 2;
+    // With sizes to match, or a large file would be cut byte by byte and few files would be tried.
+    let [chunk, max, reads @ ..] = numbers.map(|number| if blows_up { number << 6 } else { number });
+    let input = if blows_up { blown_up(choices.rest) } else { choices.rest.to_vec() };
 
     let expected = slow(&input, max, take_last_line);
     let lines = count_lines(&expected.0) + expected.1.len() as u64 + u64::from(expected.2 > 0);
@@ -27,12 +30,12 @@ pub fn law(data: &[u8]) {
     assert!(streamed(&input, &reads, chunk, max, take_last_line) == expected, "streamed");
 }
 
-/// The bytes 0xf0 to 0xff become 64 to 2 Mi times `x`, as long as it all stays below 8 MiB.
+/// The bytes 0xf0 to 0xff become 64 to 2 Mi times `x`, as long as it all stays below 4 MiB.
 fn blown_up(file: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for &byte in file {
         let times = 64 << (byte & 0xf);
-        if byte >= 0xf0 && bytes.len() + times < 8 << 20 {
+        if byte >= 0xf0 && bytes.len() + times < 4 << 20 {
             bytes.resize(bytes.len() + times, b'x');
         } else {
             bytes.push(byte);
