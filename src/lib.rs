@@ -20,6 +20,7 @@
 
 pub mod error; // what went wrong, what was tried, what to do next, and the exit code
 pub mod schema; // one table: field, name, mapping
+pub mod dashboards; // what OpenSearch Dashboards shows of the documents
 pub mod opensearch; // where documents go: client, template
 pub mod pipeline; // moves bytes: knows neither ledger nor command line
 pub mod ledger; // which files went where, and how far

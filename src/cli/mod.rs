@@ -9,6 +9,7 @@ mod login; // who we are to OpenSearch
 mod profile; // the load profile's, and restore's
 mod replay; // replay's own
 mod runs; // runs' own
+mod setup; // setup's own
 pub mod values; // how sizes, durations, times, shares and pairs are written
 
 pub use bench::BenchArgs;
@@ -21,6 +22,7 @@ pub use login::LoginFlags;
 pub use profile::{Profile, ProfileFlags, RestoreArgs};
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
+pub use setup::{Print, SetupArgs};
 
 /// What `loghaul` without a command prints (to standard error, exit code 2).
 pub const GUIDE: &str = "\
@@ -30,7 +32,7 @@ loghaul hauls Apache access logs into OpenSearch and accounts for every line.
   loghaul load logs/*.gz --to http://localhost:9200      many logs, plain, gzip or zstd
   zcat access.log.gz | loghaul load - --to URL           from a pipe
   loghaul parse access.log                               see the documents, no server needed
-  loghaul setup --to http://localhost:9200               put the index template
+  loghaul setup --to http://localhost:9200               set the cluster up: template, alias, dashboard
   loghaul bench access.log                               how fast each stage is on this machine
   loghaul replay dead-letters.ndjson --to URL            send rejected documents again
   loghaul runs                                           what was loaded, and when
@@ -79,12 +81,6 @@ Examples:
 Documents go to standard output in the order of the lines, the summary to standard error.
 Exit codes: 0 all accounted for, 3 too many malformed lines, 1 a file could not be read, 2 wrong usage.";
 
-const SETUP_EXAMPLES: &str = "\
-Examples:
-  loghaul setup --to http://localhost:9200
-  loghaul setup --print
-  loghaul setup --index 'web-%Y-%m-%d' --to https://joe@search.example.com:9200";
-
 /// Hauls Apache access logs into OpenSearch and accounts for every line.
 ///
 /// lines read = indexed + duplicate + rejected + malformed + blank, for each file and each run.
@@ -119,12 +115,14 @@ pub enum Command {
     #[command(after_help = "loghaul bench --help tells more, with examples.", after_long_help = bench::EXAMPLES)]
     Bench(Box<BenchArgs>),
 
-    /// Put the index template that the documents need
+    /// Set a cluster up for the documents: index template, alias, deletion by age, dashboard
     ///
     /// Puts a composable index template that fits the documents (dates, long numbers, keywords) for the indices of
-    /// --index. Run again it changes nothing. load does the same where no template matches and it may.
-    #[command(after_long_help = SETUP_EXAMPLES)]
-    Setup(SetupArgs),
+    /// --index, and one alias over them all. Run again it changes nothing; a newer loghaul updates what an older one
+    /// has put; what others have made is never touched without --force. load puts the template, too, where none
+    /// matches and it may.
+    #[command(after_help = "loghaul setup --help tells more, with examples.", after_long_help = setup::EXAMPLES)]
+    Setup(Box<SetupArgs>),
 
     /// Send rejected documents again, once what was wrong is mended
     ///
@@ -205,30 +203,6 @@ pub struct ParseArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub report: ReportFlags,
-}
-
-/// `loghaul setup --to URL`
-#[derive(Debug, Args)]
-pub struct SetupArgs {
-    /// The OpenSearch to set up: http(s)://HOST:PORT
-    #[arg(long, value_name = "URL", required_unless_present = "print")]
-    pub to: Option<String>,
-
-    /// Print the template as JSON and change nothing; needs no server
-    #[arg(long)]
-    pub print: bool,
-
-    /// Index names the template is for, as load --index takes them
-    #[arg(long, value_name = "PATTERN", default_value = flags::INDEX_DEFAULT)]
-    pub index: String,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub login: LoginFlags,
-
-    /// Tell more about what is done
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::pipeline::serialize::IndexPattern;
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
+use crate::schema::{self, Schema};
 
 /// Loads, tells how it went, and gives the exit code.
 ///
@@ -160,18 +161,30 @@ pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
 fn prepare(client: &Client, config: &LoadConfig) -> Result<Option<String>> {
     let writing = &config.writing;
     let index = IndexPattern::new(&writing.index)?.name(jiff::Timestamp::now().as_second());
+    let schema = config.documents.schema;
     let trouble = match client.template_for(&index) {
-        Ok(TemplateMatch::Ours(_) | TemplateMatch::Foreign(_)) => return Ok(None),
-        Ok(TemplateMatch::None) => {
-            match setup::put_template(client, &writing.index_wildcard, config.documents.schema) {
-                Ok(_) => return Ok(None),
-                Err(error) => error,
-            }
-        }
+        Ok(TemplateMatch::Ours(name) | TemplateMatch::Foreign(name)) => return Ok(other_schema(client, &name, schema)),
+        Ok(TemplateMatch::None) => match setup::put_template(client, &writing.index_wildcard, schema) {
+            Ok(()) => return Ok(None),
+            Err(error) => error,
+        },
         Err(error) => error,
     };
     // A user who may only write can still load, into an index whose fields OpenSearch guesses.
     Ok(Some(format!("no index template was put: {trouble}; somebody with the right to should run loghaul setup")))
+}
+
+/// A sentence if the template on the node was made for documents of another schema than ours.
+fn other_schema(client: &Client, template: &str, schema: Schema) -> Option<String> {
+    // One of the old kind is not found, and one that may not be read was listed all the same: nothing to say then.
+    let mappings = client.template_mappings(template).ok()?;
+    let other = schema::made_for_another(schema, &mappings)?;
+    Some(format!(
+        "the index template {template:?} is made for --schema {}, and these documents are --schema {}: OpenSearch guesses \
+         how to keep their fields; load with --schema {0}, or run loghaul setup --schema {1}",
+        other.as_str(),
+        schema.as_str()
+    ))
 }
 
 fn options(config: &LoadConfig) -> destination::Options {

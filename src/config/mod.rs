@@ -8,10 +8,11 @@ pub mod login; // who we are to the cluster, and whom we trust
 pub mod profile; // settings of indices while they are loaded
 pub mod memory; // how --memory is shared out, one line per holder
 pub mod replay; // which dead letters go where
+pub mod setup; // names, and who is talked to
 pub mod sink; // where documents go, and with whose name
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +27,7 @@ pub use sink::{Server, Sink};
 
 use crate::cli::values::MaxRejected;
 use crate::cli::{
-    BenchArgs, Compress, Id, LedgerFlags, LoadArgs, MachineFlags, ParseArgs, ReportFlags, ServerFlags, SetupArgs,
-    SourceFlags,
+    BenchArgs, Compress, Id, LedgerFlags, LoadArgs, MachineFlags, ParseArgs, ReportFlags, ServerFlags, SourceFlags,
 };
 use crate::error::Error;
 use crate::pipeline::report::progress;
@@ -91,21 +91,6 @@ pub struct BenchConfig {
     pub rows: Vec<String>,
     /// How the figures are written, to standard output.
     pub form: Form,
-}
-
-/// All that `setup` needs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SetupConfig {
-    /// The cluster to set up. None with `--print` alone.
-    pub server: Option<Server>,
-    /// Print the template and change nothing.
-    pub print: bool,
-    /// The pattern as typed, for events' indices.
-    pub index: String,
-    /// The wildcard that matches every index of that pattern.
-    pub index_wildcard: String,
-    /// How much is told.
-    pub verbose: u8,
 }
 
 /// Where lines come from.
@@ -232,6 +217,8 @@ pub enum Stream {
 
 /// Gives the value of an environment variable.
 pub type Variable = Box<dyn Fn(&str) -> Option<OsString>>;
+/// Asks a question that is answered by yes or no.
+pub type Confirm = Box<dyn Fn(&str) -> io::Result<bool>>;
 /// Asks for a password with the given words.
 pub type AskPassword = Box<dyn Fn(&str) -> io::Result<String>>;
 
@@ -253,6 +240,8 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// Asks for a password on the terminal, without showing it.
     pub ask_password: AskPassword,
+    /// Asks on the terminal for a yes.
+    pub confirm: Confirm,
 }
 
 impl Surroundings {
@@ -270,6 +259,7 @@ impl Surroundings {
             variable: Box::new(|name| std::env::var_os(name)),
             home: std::env::home_dir(),
             ask_password: Box::new(|prompt| rpassword::prompt_password(prompt)),
+            confirm: Box::new(confirm),
         }
     }
 
@@ -285,8 +275,18 @@ impl Surroundings {
             variable: Box::new(|_| None),
             home: Some("/home/joe".into()),
             ask_password: Box::new(|prompt| Ok(format!("asked: {prompt}"))),
+            confirm: Box::new(|_| Ok(false)),
         }
     }
+}
+
+/// Asks on the terminal. Whatever is not a yes is a no.
+fn confirm(question: &str) -> io::Result<bool> {
+    let mut terminal = std::fs::File::options().read(true).write(true).open("/dev/tty")?;
+    write!(terminal, "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::BufReader::new(terminal).read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Completes what was typed after `load`.
@@ -379,27 +379,6 @@ pub fn bench(args: &BenchArgs, around: &Surroundings) -> Result<BenchConfig, Err
         form: if args.json { Form::Json } else { Form::Text },
         sources,
     })
-}
-
-/// Completes what was typed after `setup`.
-///
-/// # Errors
-/// Wrong usage, or a password that cannot be had.
-pub fn setup(args: &SetupArgs, around: &Surroundings) -> Result<SetupConfig, Error> {
-    let index_wildcard = documents::index_wildcard(&args.index)?;
-    let server = match args.to.as_deref() {
-        // What is only printed needs no password.
-        None => None,
-        Some(_) if args.print => None,
-        Some(to @ ("-" | "null:")) => {
-            return Err(Error::usage(format!("--to {to} cannot be set up")).hint("such as --to http://localhost:9200"));
-        }
-        Some(to) => match sink::sink(&[to.to_string()], &args.login, around)? {
-            Sink::OpenSearch(server) => Some(server),
-            Sink::Stdout | Sink::Discard => unreachable!("both are refused above"),
-        },
-    };
-    Ok(SetupConfig { server, print: args.print, index: args.index.clone(), index_wildcard, verbose: args.verbose })
 }
 
 fn sources(flags: &SourceFlags, around: &Surroundings) -> Result<SourcesConfig, Error> {
@@ -684,12 +663,7 @@ mod tests {
     }
 
     #[test]
-    fn setup_and_parse() {
-        let Command::Setup(args) = typed("setup --print --index web-%Y --to http://joe@h") else { panic!() };
-        let config = setup(&args, &Surroundings::bare()).unwrap();
-        assert_eq!((config.server, config.index_wildcard.as_str()), (None, "web-*"));
-        let Command::Setup(args) = typed("setup --to null:") else { panic!() };
-        assert!(setup(&args, &Surroundings::bare()).is_err());
+    fn parse_reports_on_standard_error() {
         let Command::Parse(args) = typed("parse a.log") else { panic!() };
         assert_eq!(parse(&args, &Surroundings::bare()).unwrap().report.stream, Stream::Stderr);
     }

@@ -103,6 +103,8 @@ struct Request<'a> {
     expect_continue: bool,
     /// How long to wait for the answer, where not as long as for a bulk.
     timeout: Option<Duration>,
+    /// With the header that OpenSearch Dashboards asks for, against requests forged by pages.
+    to_dashboards: bool,
 }
 
 impl Client {
@@ -204,6 +206,7 @@ impl Client {
                 content_encoding,
                 expect_continue: how.expect_continue,
                 timeout: None,
+                to_dashboards: false,
             };
             host.exchange(&request, answer, answer_bytes_max)
         })
@@ -235,17 +238,41 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Reply, Failure> {
         let text = body.map(Value::to_string).unwrap_or_default();
-        let body = Body::of(text.as_bytes());
+        self.small(timeout, method, path, "application/json", text.as_bytes(), false)
+    }
+
+    /// The same with a server of OpenSearch Dashboards, and any body.
+    pub(super) fn to_dashboards(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &[u8],
+    ) -> Result<Reply, Failure> {
+        self.small(self.json_timeout, method, path, content_type, body, true)
+    }
+
+    fn small(
+        &self,
+        timeout: Duration,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &[u8],
+        to_dashboards: bool,
+    ) -> Result<Reply, Failure> {
+        let body = Body::of(body);
         let mut answer = Vec::new();
         let head = self.with_a_host(|host| {
             let request = Request {
                 method,
                 path,
-                content_type: "application/json",
+                content_type,
                 body: &body,
                 content_encoding: None,
                 expect_continue: false,
                 timeout: Some(timeout),
+                to_dashboards,
             };
             host.exchange(&request, &mut answer, JSON_BYTES_MAX)
         })?;
@@ -360,6 +387,9 @@ impl Host {
         }
         if let Some(encoding) = request.content_encoding {
             builder = builder.header(header::CONTENT_ENCODING, encoding);
+        }
+        if request.to_dashboards {
+            builder = builder.header("osd-xsrf", "true");
         }
         if request.expect_continue {
             builder = builder.header(header::EXPECT, "100-continue");

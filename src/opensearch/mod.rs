@@ -18,6 +18,10 @@ pub mod indices; // whether an index is still the one that it was
 pub mod ask; // a request about the cluster itself, and whether asking again may help
 pub mod profile; // an index's settings while it is loaded, and back again
 pub mod template; // the index template: ours, theirs, none
+pub mod standing; // what is there of that name: ours, theirs, none
+pub mod alias; // one name over many indices
+pub mod policy; // deletes indices by age, where Index State Management is there
+pub mod dashboards; // saved objects of OpenSearch Dashboards
 
 pub use address::Address;
 pub use ask::Unable;
@@ -29,4 +33,5 @@ pub use info::Info;
 pub use login::{Auth, Login, Secret};
 pub use options::{Options, Tls};
 pub use refusal::Refusal;
-pub use template::{PutTemplate, TemplateMatch};
+pub use standing::Standing;
+pub use template::TemplateMatch;

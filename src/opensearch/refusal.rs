@@ -35,12 +35,16 @@ impl Refusal {
     /// Takes an answer apart.
     pub fn read(head: &Head, body: &[u8]) -> Refusal {
         let mut refusal = Refusal { status: head.status, location: head.location.clone(), ..Refusal::default() };
-        match serde_json::from_slice::<Value>(body).ok().as_ref().and_then(|value| value.get("error")) {
-            Some(Value::String(words)) => {
+        let body_json = serde_json::from_slice::<Value>(body).ok();
+        let member = |name| body_json.as_ref().and_then(|value| value.get(name));
+        match (member("error"), member("message")) {
+            // OpenSearch Dashboards repeats the status in words as its error.
+            (Some(Value::String(_)), Some(Value::String(message))) => refusal.reason = shown(message),
+            (Some(Value::String(words)), _) => {
                 refusal.is_opensearch = true;
                 refusal.reason = shown(words);
             }
-            Some(error @ Value::Object(_)) => {
+            (Some(error @ Value::Object(_)), _) => {
                 // Some wrap the cause once more; the outer type and reason are the ones that OpenSearch documents.
                 let text = |key: &str| error[key].as_str().or_else(|| error["root_cause"][0][key].as_str());
                 refusal.is_opensearch = true;
@@ -133,6 +137,7 @@ mod tests {
         check(r#"{"error":{"root_cause":[{"type":"a","reason":"b"}]},"status":400}"#, "a", "b", true);
         check(r#"{"error":"no handler found for uri [/x]"}"#, "", "no handler found for uri [/x]", true);
         check(r#"{"error":7}"#, "", r#"{"error":7}"#, false);
+        check(r#"{"statusCode":400,"error":"Bad Request","message":"no"}"#, "", "no", false);
         check("Unauthorized", "", "Unauthorized", false);
         check("<html>\r\n<b>502</b>\u{1b}[31m", "", "<html>\\r\\n<b>502</b>\\u{1b}[31m", false);
         check("", "", "", false);

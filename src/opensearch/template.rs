@@ -6,18 +6,8 @@
 use serde_json::Value;
 
 use super::client::{Client, Method};
-use crate::error::{Error, Result};
-
-/// What [`Client::put_template`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutTemplate {
-    /// There was none of that name.
-    Created,
-    /// There was an older or different one of ours.
-    Updated,
-    /// There was the same.
-    Unchanged,
-}
+use super::standing::{Standing, in_path};
+use crate::error::Result;
 
 /// Which template will shape an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,47 +21,57 @@ pub enum TemplateMatch {
 }
 
 impl Client {
-    /// Puts `template` (the body of `PUT _index_template/NAME`, with our `_meta`) unless the same is there.
+    /// What is there of a template of this name, beside `wanted` (the body of `PUT _index_template/NAME`, with our
+    /// `_meta`).
     ///
     /// # Errors
-    /// The template of that name is not ours, or a newer version's; or the server says no.
-    pub fn put_template(&self, name: &str, template: &Value) -> Result<PutTemplate> {
-        let path = format!("/_index_template/{name}");
+    /// The server says no.
+    pub fn find_template(&self, name: &str, wanted: &Value) -> Result<Standing> {
         let doing = format!("read the index template {name:?}");
+        let path = path(name);
         let reply = self.json(Method::Get, &path, None).map_err(|failure| self.failed(&failure, &doing))?;
-        let present = match (reply.head.status, &reply.refusal) {
-            (200, _) => Some(&reply.body["index_templates"][0]["index_template"]),
-            (404, Some(refusal)) if refusal.is_opensearch => None,
-            (_, Some(refusal)) => return Err(self.refused(refusal, &reply.head, &doing)),
-            (_, None) => None,
+        let present = match &reply.refusal {
+            None => &reply.body["index_templates"][0]["index_template"],
+            Some(refusal) if refusal.status == 404 && refusal.is_opensearch => return Ok(Standing::Absent),
+            Some(refusal) => return Err(self.refused(refusal, &reply.head, &doing)),
         };
-        let outcome = match present {
-            None => PutTemplate::Created,
-            Some(present) => {
-                let address = self.address(reply.head.host);
-                if !is_ours(present) {
-                    return Err(Error::failed(format!(
-                        "the index template {name:?} at {address} was not made by loghaul, and is left as it is"
-                    ))
-                    .hint("delete or rename it there, or use another template name"));
-                }
-                let version = |template: &Value| template["_meta"]["version"].as_i64().unwrap_or(0);
-                if version(present) > version(template) {
-                    return Err(Error::failed(format!(
-                        "the index template {name:?} at {address} was made by a newer loghaul (version {}, ours is {})",
-                        version(present),
-                        version(template)
-                    ))
-                    .hint("use that loghaul, or delete the template"));
-                }
-                if is_same(template, present) {
-                    return Ok(PutTemplate::Unchanged);
-                }
-                PutTemplate::Updated
-            }
-        };
-        self.json_ok(&format!("put the index template {name:?}"), Method::Put, &path, Some(template))?;
-        Ok(outcome)
+        let version = |template: &Value| template["_meta"]["version"].as_i64().unwrap_or(0);
+        Ok(if present.is_null() {
+            Standing::Absent
+        } else if !is_ours(present) {
+            Standing::Foreign
+        } else if version(present) > version(wanted) {
+            Standing::Newer(version(present), version(wanted))
+        } else if is_same(wanted, present) {
+            Standing::Same
+        } else {
+            Standing::Different
+        })
+    }
+
+    /// Puts a template, whatever is there.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn put_template(&self, name: &str, template: &Value) -> Result<()> {
+        self.json_ok(&format!("put the index template {name:?}"), Method::Put, &path(name), Some(template)).map(|_| ())
+    }
+
+    /// Deletes a template.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn delete_template(&self, name: &str) -> Result<()> {
+        self.json_ok(&format!("delete the index template {name:?}"), Method::Delete, &path(name), None).map(|_| ())
+    }
+
+    /// The mappings of a template of this name; null where there is no such template, or it has none.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn template_mappings(&self, name: &str) -> Result<Value> {
+        let mut found = self.json_ok(&format!("read the index template {name:?}"), Method::Get, &path(name), None)?;
+        Ok(found["index_templates"][0]["index_template"]["template"]["mappings"].take())
     }
 
     /// Which template will shape an index of this name when it is created.
@@ -108,6 +108,10 @@ impl Client {
             None => TemplateMatch::None,
         })
     }
+}
+
+fn path(name: &str) -> String {
+    format!("/_index_template/{}", in_path(name))
 }
 
 /// Whether a template carries our mark.

@@ -11,6 +11,7 @@ mod figures; // a log's known figures, found again in the node; loaded twice, no
 mod same_documents; // plain, packed, piped, on one core or many: the same documents
 mod node_documents; // what is in the node is what `parse` prints
 mod template; // the index template, and the mapping that comes of it
+mod setup; // what a cluster needs beside documents: put, looked at, taken away
 
 mod documents; // flags that change what documents hold
 mod indices; // flags that change where documents go, and under which id

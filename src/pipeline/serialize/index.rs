@@ -77,6 +77,14 @@ impl IndexPattern {
         Ok(made)
     }
 
+    /// Checks a name without patterns, such as an alias has.
+    ///
+    /// # Errors
+    /// What OpenSearch would say against it.
+    pub fn plain_name(name: &str) -> Result<(), &'static str> {
+        check_name(name)
+    }
+
     /// The pattern as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -111,6 +119,42 @@ impl IndexPattern {
             }
         }
         name
+    }
+
+    /// Whether a name is one that the pattern gives: digits where it fills in a time.
+    pub fn gives(&self, name: &str) -> bool {
+        let mut rest = name;
+        for piece in &self.pieces {
+            let digits = match piece {
+                Piece::Text(text) => {
+                    let Some(behind) = rest.strip_prefix(text.as_str()) else { return false };
+                    rest = behind;
+                    continue;
+                }
+                Piece::Year => 4,
+                Piece::DayOfYear => 3,
+                Piece::Month | Piece::Day | Piece::Hour => 2,
+            };
+            match rest.split_at_checked(digits) {
+                Some((number, behind)) if number.bytes().all(|byte| byte.is_ascii_digit()) => rest = behind,
+                _ => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
+    /// How much time the events of one index span at most, in hours. `None` where all go to one index.
+    pub fn span_hours_max(&self) -> Option<u32> {
+        let has = |piece: &Piece| self.pieces.contains(piece);
+        if has(&Piece::Hour) {
+            Some(1)
+        } else if has(&Piece::Day) || has(&Piece::DayOfYear) {
+            Some(24)
+        } else if has(&Piece::Month) {
+            Some(31 * 24)
+        } else {
+            has(&Piece::Year).then_some(366 * 24)
+        }
     }
 
     /// From when (included) until when (not included) the name around `unix` certainly stays the same.
@@ -167,7 +211,13 @@ mod tests {
             let (from, until) = pattern.steady(1_609_459_199);
             assert!((from..until).contains(&1_609_459_199));
             assert_eq!(pattern.name(from.max(0)), name);
+            assert!(pattern.gives(name) && !pattern.gives(&format!("{name}0")) && !pattern.gives(&name[1..]));
         }
+        let monthly = IndexPattern::new("a-%Y-%m").expect("a good pattern");
+        assert!(
+            !monthly.gives("a-20201231t235959z") && !monthly.gives("a-2020-1x") && !monthly.gives("a-2020-1\u{e9}")
+        );
+        assert_eq!(monthly.span_hours_max(), Some(744));
         let long = "a".repeat(256);
         for bad in ["", "A", "a b", "a*", "-a", "_a", "+a", ".", "..", "a/b", "%y", "a%", "a:b", "a,b", "a#", &long] {
             assert!(IndexPattern::new(bad).is_err(), "{bad}");
