@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn no_scripts() {
         for schema in [Schema::Grok, Schema::Ecs] {
-            assert!(objects(schema).iter().all(|object| !object.body.to_string().contains("script")));
+            assert!(objects(schema).iter().all(|object| !object.body.to_string().contains("\"script")));
         }
     }
 

@@ -68,7 +68,7 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
         say(steps.told(true).trim_end())?;
         return Ok(u8::from(steps.is_refused()));
     }
-    steps.run(|line| say(line))?;
+    steps.run(say)?;
     if config.remove.is_none() {
         put::wins(&config, &client)?.map_or(Ok(()), |note| say(&note))?;
     }
