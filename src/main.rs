@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loghaul::cli::{Cli, Command, GUIDE};
-use loghaul::commands::{bench, load, parse, replay, restore, runs, setup};
+use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Setup(args)) => setup::setup(&args),
         Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Reload(args)) => reload::reload(&args),
+        Some(Command::Rollback(args)) => reload::rollback(&args),
         Some(Command::Restore(args)) => restore::restore(&args),
         Some(Command::Runs(args)) => runs::runs(&args),
     };

@@ -7,6 +7,7 @@ mod bench; // bench's own
 mod flags; // groups of flags that several commands share
 mod login; // who we are to OpenSearch
 mod profile; // the load profile's, and restore's
+mod reload; // reload's and rollback's own
 mod replay; // replay's own
 mod runs; // runs' own
 mod setup; // setup's own
@@ -20,6 +21,7 @@ pub use flags::{
 };
 pub use login::LoginFlags;
 pub use profile::{Profile, ProfileFlags, RestoreArgs};
+pub use reload::{ReloadArgs, RollbackArgs};
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
 pub use setup::{Print, SetupArgs};
@@ -34,6 +36,7 @@ loghaul hauls Apache access logs into OpenSearch and accounts for every line.
   loghaul parse access.log                               see the documents, no server needed
   loghaul setup --to http://localhost:9200               set the cluster up: template, alias, dashboard
   loghaul bench access.log                               how fast each stage is on this machine
+  loghaul reload web logs/*.gz --to URL                  everything anew, behind the alias web
   loghaul replay dead-letters.ndjson --to URL            send rejected documents again
   loghaul runs                                           what was loaded, and when
 
@@ -130,6 +133,20 @@ pub enum Command {
     /// already is counted as duplicate, not doubled. What is rejected again goes to a new file.
     #[command(after_help = "loghaul replay --help tells more, with examples.", after_long_help = replay::EXAMPLES)]
     Replay(ReplayArgs),
+
+    /// Load everything anew beside the data in use, and move an alias there at once
+    ///
+    /// Readers of the alias see the old documents until all new ones are there and counted, and then the new ones. A
+    /// reload that is interrupted or does not add up changes nothing for them. Loads under --profile bulk unless told
+    /// otherwise (--profile none).
+    #[command(after_help = "loghaul reload --help tells more, with examples.", after_long_help = reload::RELOAD_EXAMPLES)]
+    Reload(Box<ReloadArgs>),
+
+    /// Move an alias back to the generation before
+    ///
+    /// The one that it leaves stays, and counts among those that the next reload keeps.
+    #[command(after_long_help = reload::ROLLBACK_EXAMPLES)]
+    Rollback(RollbackArgs),
 
     /// Put back the settings of indices that a killed load has left without refresh and replicas
     ///

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::restore::{self, Back};
 use crate::config::ProfileConfig;
 use crate::error::{Error, Result};
 use crate::ledger::{Hold, Ledger, Owner, Release};
+use crate::opensearch::generations::Mark;
 use crate::opensearch::profile::{Creation, Found, IndexSettings, bulk, originals};
 use crate::opensearch::{Client, Unable};
 use crate::pipeline::report::{Ended, Report, figures};
@@ -31,7 +32,9 @@ pub struct Indices {
     ledger: Ledger,
     cluster: String,
     run: i64,
-    profile: ProfileConfig,
+    profile: Option<ProfileConfig>,
+    /// Where all indices are to be of one generation, and how long the cluster is asked for that.
+    generation: Option<(Mark, Duration)>,
     stop: Arc<Stop>,
     /// Tells a person, while the load goes on.
     say: Box<dyn Fn(&str) + Send + Sync>,
@@ -73,57 +76,119 @@ impl From<Error> for Unready {
 }
 
 impl Indices {
-    /// Nothing made, nothing changed. Settings that a killed load left on indices which `is_ours` are taken over: they
-    /// are put back at the end of this load.
-    ///
-    /// # Errors
-    /// If the ledger cannot be used.
-    #[allow(clippy::too_many_arguments)] // each is of another kind, and there is one caller
+    /// Nothing made, nothing changed.
     pub fn new(
         client: &Arc<Client>,
         ledger: &Ledger,
         cluster: &str,
         run: i64,
-        profile: ProfileConfig,
-        is_ours: impl Fn(&str) -> bool,
+        profile: Option<ProfileConfig>,
         stop: &Arc<Stop>,
         say: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<Indices> {
-        let indices = Indices {
+    ) -> Indices {
+        Indices {
             client: Arc::clone(client),
             ledger: ledger.clone(),
             cluster: cluster.to_owned(),
             run,
             profile,
+            generation: None,
             stop: Arc::clone(stop),
             say: Box::new(say),
             state: Mutex::default(),
-        };
-        for (left, owner) in ledger.profiles()? {
+        }
+    }
+
+    /// All indices are to be of one generation, and no others: without that the load ends. The cluster is asked for
+    /// `give_up_after` to make one.
+    #[must_use]
+    pub fn marked(mut self, mark: Option<Mark>, give_up_after: Duration) -> Indices {
+        self.generation = mark.map(|mark| (mark, give_up_after));
+        self
+    }
+
+    /// Takes over the settings that a killed load left on indices which `is_ours`: they are put back at the end of this
+    /// load.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub fn take_over(&self, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+        for (left, owner) in self.ledger.profiles()? {
             if owner.is_none()
-                && left.cluster == cluster
+                && left.cluster == self.cluster
                 && is_ours(&left.index)
-                && let Hold::Joined(taken) = ledger.hold_profile(cluster, &left.url, &left.index, false)?
+                && let Hold::Joined(taken) = self.ledger.hold_profile(&self.cluster, &left.url, &left.index, false)?
             {
-                indices.lock().held.insert(taken.id, taken.index);
+                self.lock().held.insert(taken.id, taken.index);
             }
         }
-        Ok(indices)
+        Ok(())
     }
 
     /// Makes an index ready for its first document. Where the cluster does not let us, the load goes on without the
-    /// profile.
+    /// profile; without the mark of its generation it does not.
     ///
     /// # Errors
-    /// If the ledger cannot be written.
+    /// If the ledger cannot be written, or the index cannot be one of the generation.
     pub fn prepare(&self, index: &str) -> Result<()> {
+        if let Some((mark, give_up_after)) = &self.generation {
+            self.make_marked(index, mark, *give_up_after)?;
+        }
+        match self.profile {
+            Some(profile) => self.set_up(index, profile),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes an index of a generation, or sees that it is one.
+    fn make_marked(&self, index: &str, mark: &Mark, give_up_after: Duration) -> Result<()> {
+        let began = Instant::now();
+        let make = || {
+            let found = match self.client.mark_of(index)? {
+                Some(found) => found,
+                None => {
+                    if self.make(index, &mark.index_body())? {
+                        let found = self.client.index_settings(index)?;
+                        if let Found::Index(made) = found {
+                            self.ledger.made_index(self.run, &made.uuid)?;
+                        }
+                    }
+                    self.client.mark_of(index)?.flatten()
+                }
+            };
+            if found.as_ref() != Some(mark) {
+                let doing = format!("load generation {} into the index {index}", mark.stamp);
+                return Err(Unready::Ledger(
+                    Error::failed(format!("cannot {doing}: it is there, and not of this generation"))
+                        .hint("reload under another NAME, or delete that index"),
+                ));
+            }
+            // Before its first document, so that the alias's readers never see one too many.
+            Ok(self.client.hide_from_alias(&mark.alias, index)?)
+        };
+        loop {
+            match make() {
+                Ok(()) => return Ok(()),
+                Err(Unready::Ledger(error)) => return Err(error),
+                Err(Unready::Busy(_)) => {}
+                Err(Unready::Cluster(unable)) if !unable.passes => return Err(unable.error),
+                Err(Unready::Cluster(unable)) if began.elapsed() >= give_up_after || self.stop.is_raised() => {
+                    return Err(Error::stopped(unable.error.message));
+                }
+                Err(Unready::Cluster(_)) => {}
+            }
+            self.stop.wait(ASK_EVERY);
+        }
+    }
+
+    fn set_up(&self, index: &str, profile: ProfileConfig) -> Result<()> {
         let began = Instant::now();
         let mut told = false;
         loop {
             if self.lock().given_up.is_some() {
                 return Ok(());
             }
-            let (why, passes) = match self.apply(index) {
+            let (why, passes) = match self.apply(index, profile) {
                 Ok(()) => return Ok(()),
                 Err(Unready::Ledger(error)) => return Err(error),
                 Err(Unready::Cluster(unable)) => (unable.error.to_string(), unable.passes),
@@ -148,11 +213,11 @@ impl Indices {
         }
     }
 
-    fn apply(&self, index: &str) -> Result<(), Unready> {
+    fn apply(&self, index: &str, profile: ProfileConfig) -> Result<(), Unready> {
         let made = match self.client.index_settings(index)? {
             Found::Other => false,
             Found::Index(_) => self.lock().asked_for.remove(index),
-            Found::Nothing => self.make(index)?,
+            Found::Nothing => self.make(index, &json!({}))?,
         };
         let Found::Index(now) = self.client.index_settings(index)? else {
             self.lock().left_alone += 1; // an alias, or gone again
@@ -161,7 +226,7 @@ impl Indices {
         if made {
             self.ledger.made_index(self.run, &now.uuid)?;
         }
-        let may_begin = made || self.profile.existing || self.ledger.has_made_index(self.run, &now.uuid)?;
+        let may_begin = made || profile.existing || self.ledger.has_made_index(self.run, &now.uuid)?;
         let url = self.client.address(0).url("");
         match self.ledger.hold_profile(&self.cluster, &url, index, may_begin)? {
             Hold::Busy(owner) => Err(Unready::Busy(owner)),
@@ -175,8 +240,8 @@ impl Indices {
     }
 
     /// Whether the index was made by us.
-    fn make(&self, index: &str) -> Result<bool, Unready> {
-        let made = self.client.create_index(index, &json!({}));
+    fn make(&self, index: &str, body: &Value) -> Result<bool, Unready> {
+        let made = self.client.create_index(index, body);
         let mut state = self.lock();
         match made {
             Ok(Creation::Created) => Ok(true),
@@ -218,7 +283,7 @@ impl Indices {
 
     /// Puts all settings back, or leaves that to loads that are still at work, and waits for the copies if that was
     /// asked for. What somebody should know goes into the report.
-    pub fn finish(self, report: &mut Report) {
+    pub fn finish(self, report: &mut Report) -> Arc<Client> {
         let patience = match report.ended {
             Ended::Interrupted(_) => PATIENCE / 3,
             _ => PATIENCE,
@@ -264,12 +329,13 @@ impl Indices {
                     .hint(format!("they have no refresh and no replicas until `loghaul restore --to {to}`")),
             );
         }
-        if let Some(longest) = self.profile.wait
+        if let Some(longest) = self.profile.and_then(|profile| profile.wait)
             && report.ended == Ended::Complete
             && let Err(error) = restore::wait_until_green(&self.client, &restored, longest, &self.stop)
         {
             report.failed(error);
         }
+        self.client
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

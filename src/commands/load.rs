@@ -11,8 +11,10 @@ use crate::commands::record::Record;
 use crate::commands::{restore, setup};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
+use crate::opensearch::generations::Mark;
 use crate::opensearch::template::matches;
 use crate::opensearch::{self, Address, Client, Compression, TemplateMatch};
+use crate::pipeline::report::Report;
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
@@ -28,7 +30,25 @@ use crate::schema::{self, Schema};
 /// # Errors
 /// What is wrong before the first byte is read.
 pub fn load(args: &cli::LoadArgs) -> Result<u8> {
-    let config = config::load(args, &Surroundings::of_this_process())?;
+    run(&config::load(args, &Surroundings::of_this_process())?, None)
+}
+
+/// What comes after a load, before it is told of.
+type Settle<'a> = Box<dyn FnOnce(&Client, &mut Report) + 'a>;
+
+/// What makes a load one of a new generation.
+pub struct Generation<'a> {
+    /// What all its indices carry.
+    pub mark: Mark,
+    /// What comes after the load, before it is told of.
+    pub settle: Settle<'a>,
+}
+
+/// Loads as configured, tells how it went, and gives the exit code.
+///
+/// # Errors
+/// What is wrong before the first byte is read.
+pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8> {
     let begun = haul::begin(config.sink == config::Sink::Stdout)?;
     let stop = Arc::clone(&begun.stop);
     let progress = Arc::new(Progress::new(config.report.progress, config.sources.stored_bytes()));
@@ -43,7 +63,8 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
         report: &config.report,
     };
     let mut notes = Vec::new();
-    let client; // outlives the sink
+    let client: Arc<Client>; // outlives the sink
+    let (mark, settle) = generation.map(|generation| (generation.mark, generation.settle)).unzip();
     let (mut record, mut watch, mut keep) = (None, None, Keep::default());
     let mut indices: Option<Arc<Indices>> = None;
     let sink = match &config.sink {
@@ -53,24 +74,26 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
             if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
         }
         config::Sink::OpenSearch(server) => {
-            client = Arc::new(connect(server, &config)?);
+            client = Arc::new(connect(server, config)?);
             let info = client.info_while(|| !stop.is_raised())?;
             // Without a uuid the cluster is known by its address.
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
-            (record, keep) = Record::begin(&config, &client, cluster.clone(), &stop)?;
+            (record, keep) = Record::begin(config, &client, cluster.clone(), &stop)?;
             if let Some(record) = &record {
                 let wildcard = config.writing.index_wildcard.clone();
                 let is_ours = |index: &str| config.profile.is_some() && matches(&wildcard, index);
                 notes.extend(restore::put_back_leftovers(&client, &record.ledger, &cluster, is_ours)?);
-                if let Some(profile) = config.profile {
+                if config.profile.is_some() || mark.is_some() {
                     let (told, run) = (Arc::clone(&progress), record.run.id());
                     let say = move |sentence: &str| told.message(sentence);
-                    let made = Indices::new(&client, &record.ledger, &cluster, run, profile, is_ours, &stop, say)?;
+                    let made = Indices::new(&client, &record.ledger, &cluster, run, config.profile, &stop, say);
+                    let made = made.marked(mark, config.writing.give_up_after);
+                    made.take_over(is_ours)?;
                     indices = Some(Arc::new(made));
                 }
             }
-            notes.extend(prepare(&client, &config)?);
+            notes.extend(prepare(&client, config)?);
             let asked = Arc::clone(&client);
             watch = Some(IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop));
             if config.writing.id == cli::Id::None {
@@ -87,7 +110,7 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
                 }
                 told.message(&notice.to_string());
             };
-            let destination = Destination::new(&client, &options(&config), &stop, notify)
+            let destination = Destination::new(&client, &options(config), &stop, notify)
                 // Equal lines share a content id: a duplicate tells nothing of who wrote it.
                 .confirming(config.writing.id == cli::Id::Source);
             let destination = match &indices {
@@ -107,7 +130,10 @@ pub fn load(args: &cli::LoadArgs) -> Result<u8> {
     drop(sink);
     if let Some(indices) = indices {
         let indices = Arc::into_inner(indices).expect("the sink has let go of it");
-        indices.finish(&mut report);
+        let client = indices.finish(&mut report);
+        if let Some(settle) = settle {
+            settle(&client, &mut report);
+        }
     }
     for note in notes {
         report.note(note);

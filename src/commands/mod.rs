@@ -10,6 +10,7 @@ mod indices; // what a load does with an index before its first document, and af
 mod record; // a load's side of the ledger
 mod signals; // Ctrl-C once, twice
 pub mod only_new; // each source with what the ledger says of it
+pub mod reload; // a new generation beside the one in use, and back
 pub mod replay; // dead letters, sent again
 pub mod restore; // settings that a killed load has left
 pub mod runs; // what the ledger knows of runs

@@ -7,6 +7,7 @@ pub mod documents; // what a document holds, and the index it goes to
 pub mod login; // who we are to the cluster, and whom we trust
 pub mod profile; // settings of indices while they are loaded
 pub mod memory; // how --memory is shared out, one line per holder
+pub mod reload; // a new generation, and when the alias may move there
 pub mod replay; // which dead letters go where
 pub mod setup; // names, and who is talked to
 pub mod sink; // where documents go, and with whose name
@@ -294,6 +295,11 @@ fn confirm(question: &str) -> io::Result<bool> {
 /// # Errors
 /// Wrong usage, or a password that cannot be had.
 pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error> {
+    load_as(args, crate::cli::Profile::None, around)
+}
+
+/// The same, under `profile` unless another was typed.
+fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings) -> Result<LoadConfig, Error> {
     let sources = sources(&args.sources, around)?;
     let documents = documents::documents(&args.documents, around)?;
     let index_wildcard = documents::index_wildcard(&args.server.index)?;
@@ -302,7 +308,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
     // Last of what can fail for the sink: it may ask a person.
     let sink = sink::sink(&args.to, &args.server.login, around)?;
     let ledger = ledger(&args.ledger, &sink, around)?;
-    let profile = profile::profile(&args.profile, crate::cli::Profile::None, &sink, &ledger)?;
+    let profile = profile::profile(&args.profile, profile, &sink, &ledger)?;
     let server = match &sink {
         Sink::Stdout | Sink::Discard => None,
         Sink::OpenSearch(server) => Some(memory::ServerNeed {

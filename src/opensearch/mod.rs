@@ -17,6 +17,7 @@ pub mod info; // who answers there
 pub mod indices; // whether an index is still the one that it was
 pub mod ask; // a request about the cluster itself, and whether asking again may help
 pub mod profile; // an index's settings while it is loaded, and back again
+pub mod generations; // whole copies of the data behind an alias
 pub mod template; // the index template: ours, theirs, none
 pub mod standing; // what is there of that name: ours, theirs, none
 pub mod alias; // one name over many indices

@@ -37,6 +37,7 @@ mod answers; // answers that are late, cut, lost, wrong
 mod nights; // logrotate's nights
 mod destinations; // the same files to other places
 mod disk_full; // no space under ledger and dead letters
+mod reload; // a new generation behind an alias
 mod profile; // settings that an index has only while it is loaded
 #[cfg(feature = "full-tests")]
 mod pressure; // pace under 429s, against a sweep of fixed settings
