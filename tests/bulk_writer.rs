@@ -269,6 +269,47 @@ fn several_documents_that_always_fail_are_rejected_together() {
 }
 
 #[test]
+fn any_number_of_documents_that_always_fail_are_rejected_while_their_neighbours_are_not() {
+    fn poison(_: &str, document: &str, known: bool) -> (u16, &'static str) {
+        match () {
+            _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+            _ if document.ends_with("3}") || document.ends_with("7}") => (500, r#"{"type":"npe","reason":"oops"}"#),
+            _ => (201, ""),
+        }
+    }
+    for documents in [30, 900] {
+        let server = ScriptedServer::new([Act::Items(poison)]);
+        let ran = run(&server, batch("a", documents));
+        let (all, rejected) = (documents as u64, documents as u64 / 5);
+        assert_eq!((ran.error, ran.outcomes), (None, outcomes(all - rejected, 0, rejected, 0)));
+        assert!(ran.took > Duration::from_secs(1), "many get more time than a few: {:?}", ran.took);
+    }
+    // When all fail, it is nobody's own fault.
+    let server = ScriptedServer::new([Act::Items(|_, _, _| (500, r#"{"type":"npe","reason":"oops"}"#))]);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!(
+        (ran.stopped, ran.outcomes, ran.error.map(|error| error.kind)),
+        (true, outcomes(0, 0, 0, 0), Some(Kind::Stopped))
+    );
+}
+
+#[test]
+fn an_index_without_a_shard_is_a_state_whatever_becomes_of_the_others() {
+    let one_index_is_down = Act::Items(|action, _, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if action.contains("logs-1") => {
+            (503, r#"{"type":"unavailable_shards_exception","reason":"[logs-1][0] primary shard is not active"}"#)
+        }
+        _ => (201, ""),
+    });
+    // It lasts longer than a suspect has tries.
+    let server =
+        ScriptedServer::new([one_index_is_down.clone(), one_index_is_down.clone(), one_index_is_down, Act::Index]);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!((ran.error, ran.outcomes, ran.stats.pauses), (None, outcomes(30, 0, 0, 0), 1));
+}
+
+#[test]
 fn an_outage_rejects_no_suspect() {
     // One document is suspected; then all fail, longer than a suspect has tries.
     let suspect = Act::Items(|_, document, _| match document {

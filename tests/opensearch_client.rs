@@ -98,6 +98,18 @@ fn a_server_that_is_not_ready_is_asked_again_who_it_is() {
     let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
     let info = Client::new(patient).expect("a client").info().expect("an answer");
     assert_eq!((info.map(|info| info.cluster_uuid).as_deref(), server.seen().len()), (Some("u"), 4));
+    // A proxy that warms up, and a connection that breaks once.
+    for act in [Act::Answer(502, "<html>".to_owned()), Act::Answer(504, String::new()), Act::Close] {
+        let server = ScriptedServer::new([act.clone(), root("u")]);
+        let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
+        let info = Client::new(patient).expect("a client").info().expect("an answer");
+        assert_eq!((info.map(|info| info.cluster_uuid).as_deref(), server.seen().len()), (Some("u"), 2), "{act:?}");
+    }
+    // But not for ever.
+    let closing = ScriptedServer::new([Act::Close]);
+    let patient = Options { info_patience: Duration::from_secs(20), ..options(&closing.url()) };
+    assert!(Client::new(patient).expect("a client").info().is_err());
+    assert_eq!(closing.seen().len(), 3);
     server.script([Act::Answer(503, String::new())]);
     let patient = Options { info_patience: Duration::from_secs(20), ..options(&server.url()) };
     let info = Client::new(patient).expect("a client").info_while(|| false).expect("an answer");

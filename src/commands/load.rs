@@ -75,7 +75,13 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
         }
         config::Sink::OpenSearch(server) => {
             client = Arc::new(connect(server, config)?);
-            let info = client.info_while(|| !stop.is_raised())?;
+            let waits = std::cell::Cell::new(false);
+            let info = client.info_while(|| {
+                if !waits.replace(true) {
+                    progress.message("the server is not ready yet; asking once a second who it is");
+                }
+                !stop.is_raised()
+            })?;
             // Without a uuid the cluster is known by its address.
             let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());

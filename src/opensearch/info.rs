@@ -3,11 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Reply};
+use super::fault::Fault;
 use crate::error::{Error, Result};
 
 const DOING: &str = "reach OpenSearch";
 /// Between two questions to a server that is not ready.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a proxy may say that nobody is behind it (502, 504): it, or what it stands before, is just starting.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(15);
+/// How often a connection may be closed instead of an answer.
+const HICCUPS_MAX: u32 = 3;
 
 /// What `GET /` tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +30,8 @@ pub struct Info {
 
 impl Client {
     /// Asks who is there; a server that is not ready to say, once a second for as long as
-    /// [`Options::info_patience`](super::Options::info_patience). `None`: one that will not say (a write-only user
+    /// [`Options::info_patience`](super::Options::info_patience); through a proxy without anybody behind it (502, 504)
+    /// 15 s of that, and three times where the connection is closed instead. `None`: one that will not say (a write-only user
     /// gets 403, as do all from a proxy that lets only `/_bulk` through; some Elasticsearch builds say 405).
     ///
     /// # Errors
@@ -33,24 +40,33 @@ impl Client {
         self.info_while(|| true)
     }
 
-    /// The same, but it does not ask again once `goes_on` says no.
+    /// The same, but it does not ask again once `goes_on` says no, which is asked only while the server is not ready.
     ///
     /// # Errors
     /// As [`Client::info`].
     pub fn info_while(&self, goes_on: impl Fn() -> bool) -> Result<Option<Info>> {
-        let started = Instant::now();
+        let (started, mut times) = (Instant::now(), 0);
         loop {
-            let reply = self.root().map_err(|failure| self.failed(&failure, DOING))?;
-            let is_ready = match reply.head.status {
-                200 => reply.body["cluster_uuid"] != "_na_",
-                status => !matches!(status, 429 | 503),
+            let asked = self.root();
+            times += 1;
+            let patience = match &asked {
+                Ok(reply) => match reply.head.status {
+                    200 if reply.body["cluster_uuid"] != "_na_" => Duration::ZERO,
+                    200 | 429 | 503 => self.info_patience,
+                    502 | 504 => self.info_patience.min(GATEWAY_PATIENCE),
+                    _ => Duration::ZERO,
+                },
+                // A server that expects TLS does the same, for ever.
+                Err(failure) if is_hiccup(&failure.fault) && times < HICCUPS_MAX => self.info_patience,
+                Err(_) => Duration::ZERO,
             };
+            let is_ready = patience.is_zero();
             let ask_at = Instant::now() + ASK_EVERY;
-            while !is_ready && goes_on() && started.elapsed() < self.info_patience && Instant::now() < ask_at {
+            while !is_ready && goes_on() && started.elapsed() < patience && Instant::now() < ask_at {
                 std::thread::sleep(ASK_EVERY / 20);
             }
-            if is_ready || !goes_on() || started.elapsed() >= self.info_patience {
-                return self.read_info(&reply);
+            if is_ready || !goes_on() || started.elapsed() >= patience {
+                return self.read_info(&asked.map_err(|failure| self.failed(&failure, DOING))?);
             }
         }
     }
@@ -85,4 +101,9 @@ impl Client {
             ))),
         }
     }
+}
+
+/// A connection that was there and broke.
+fn is_hiccup(fault: &Fault) -> bool {
+    matches!(fault, Fault::ClosedWithoutAnswer | Fault::CutAnswer | Fault::ResetWhileSending)
 }

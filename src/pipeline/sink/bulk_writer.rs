@@ -64,6 +64,8 @@ struct Job {
     bad_requests: u32,
     /// How often they failed after their neighbours got through.
     strikes: u32,
+    /// Whether they were many when they were first suspected: then they get more time, for it may be the server.
+    crowd: bool,
     /// The run's count of requests with documents that got through, when these were tried last.
     through_before: u64,
 }
@@ -95,6 +97,8 @@ struct Left {
     suspects: Selection,
     /// Of the unsure ones, likewise.
     suspects_unsure: Selection,
+    /// Whether these are many.
+    crowd: bool,
     blocked: Selection,
     /// Why: the first that is neither through nor busy.
     cause: Option<String>,
@@ -467,15 +471,17 @@ impl<'d> BulkWriter<'d> {
             || to.stats.vain.load(Ordering::Relaxed) == 0;
         let strike = job.strikes + u32::from(server_works);
         let mut next = Next::GoOn;
-        for (documents, strikes, unsure) in
-            [(left.unsure, 0, true), (left.suspects_unsure, strike, true), (left.suspects, strike, job.unsure)]
-        {
+        for (documents, strikes, unsure, crowd) in [
+            (left.unsure, 0, true, false),
+            (left.suspects_unsure, strike, true, left.crowd),
+            (left.suspects, strike, job.unsure, job.crowd),
+        ] {
             if !documents.is_empty() {
-                let job = Job { unsure, strikes, ..rest(documents) };
+                let job = Job { unsure, strikes, crowd, ..rest(documents) };
                 let mut again = self.again(job, None, batch, jobs, said);
                 // A suspect gets its tries over a while, so that a hiccup of the server is over by the last one.
                 if strikes > 0 && server_works && matches!(again, Next::Wait(_)) {
-                    again = Next::Wait(to.limits.strikes_apart());
+                    again = Next::Wait(to.limits.strikes_apart(crowd));
                 }
                 next = next.and(again);
             }
@@ -647,11 +653,12 @@ impl Left {
         }
         let is_suspect = |n: u32| job.strikes > 0 || taken.contains(&batch.index_of(n));
         let documents = job.documents.documents();
-        // A server that fails at more than one in a hundred has a trouble of its own; of small bodies, at more than a few.
+        // A server that fails at more than one in a hundred may have a trouble of its own; of small bodies, at more than
+        // a few. Then what it failed at gets more time, and what it refused in words of no list is a state.
         let few_max = (documents / 100).max((documents / 5).clamp(1, SUSPECTS_OF_SMALL_BODIES_MAX));
-        let few = self.unsure.documents() <= few_max || job.strikes > 0;
+        self.crowd = job.crowd || self.unsure.documents() > few_max && job.strikes == 0;
         for n in std::mem::take(&mut self.unsure).iter() {
-            if few && is_suspect(n) { self.suspects_unsure.push(n) } else { self.unsure.push(n) }
+            if is_suspect(n) { self.suspects_unsure.push(n) } else { self.unsure.push(n) }
         }
         let few = self.odd.documents() <= few_max || job.strikes > 0;
         let mut blocked: Vec<u32> = self.blocked.iter().collect();
@@ -684,6 +691,7 @@ impl Job {
             resets: 0,
             bad_requests: 0,
             strikes: 0,
+            crowd: false,
             through_before: 0,
         }
     }

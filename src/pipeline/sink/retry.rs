@@ -354,11 +354,17 @@ impl Limits {
         Limits { give_up_after, tries_max: default.tries_max.max(tries), ..default }
     }
 
-    /// The time between two strikes; less where the run would give up before the last one.
-    pub fn strikes_apart(&self) -> Duration {
-        self.strikes_apart.min(self.give_up_after / (2 * self.strikes_max.max(self.odd_strikes_max).max(1)))
+    /// The time between two strikes, longer for many at once (`crowd`); less where the run would give up before the last
+    /// one.
+    pub fn strikes_apart(&self, crowd: bool) -> Duration {
+        let apart = if crowd { self.strikes_apart * CROWD_TIMES } else { self.strikes_apart };
+        apart.min(self.give_up_after / (2 * self.strikes_max.max(self.odd_strikes_max).max(1)))
     }
 }
+
+/// How much longer many documents of one body are suspected than a few: one minute instead of twelve seconds. That some
+/// documents of a body fail and their neighbours do not may also be a shard's bad moment.
+const CROWD_TIMES: u32 = 5;
 
 /// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
