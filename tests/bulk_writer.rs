@@ -294,6 +294,22 @@ fn any_number_of_documents_that_always_fail_are_rejected_while_their_neighbours_
 }
 
 #[test]
+fn many_suspects_of_an_index_that_then_fails_at_all_are_not_rejected() {
+    // The only writer holds them, so that nothing else tells that the index fails.
+    let poison = Act::Items(|_, document, known| match () {
+        _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),
+        _ if document.ends_with("3}") || document.ends_with("7}") => (500, r#"{"type":"npe","reason":"oops"}"#),
+        _ => (201, ""),
+    });
+    let down = Act::Items(|_, _, _| (500, r#"{"type":"npe","reason":"oops"}"#));
+    // Longer than a suspect has tries: each is two requests, of the suspects and of their neighbours.
+    let script = [vec![poison], vec![down; 16], vec![Act::Index]].concat();
+    let server = ScriptedServer::new(script);
+    let ran = run(&server, batch("a", 30));
+    assert_eq!((ran.error, ran.outcomes), (None, outcomes(30, 0, 0, 0)));
+}
+
+#[test]
 fn an_index_without_a_shard_is_a_state_whatever_becomes_of_the_others() {
     let one_index_is_down = Act::Items(|action, _, known| match () {
         _ if known => (409, r#"{"type":"version_conflict_engine_exception","reason":""}"#),

@@ -66,6 +66,8 @@ struct Job {
     strikes: u32,
     /// Whether they were many when they were first suspected: then they get more time, for it may be the server.
     crowd: bool,
+    /// One document of each index of theirs that got through when these were first suspected.
+    neighbours: Selection,
     /// The run's count of requests with documents that got through, when these were tried last.
     through_before: u64,
 }
@@ -99,6 +101,8 @@ struct Left {
     suspects_unsure: Selection,
     /// Whether these are many.
     crowd: bool,
+    /// One document of each of their indices that got through.
+    neighbours: Selection,
     blocked: Selection,
     /// Why: the first that is neither through nor busy.
     cause: Option<String>,
@@ -465,10 +469,8 @@ impl<'d> BulkWriter<'d> {
         } else if job.strikes == 0 && !left.unsure.is_empty() {
             count(&to.stats.vain, 1);
         }
-        // While requests fail in which nothing is suspected, and none gets through, it is the server.
-        let server_works = progress
-            || to.stats.through.load(Ordering::Relaxed) > job.through_before
-            || to.stats.vain.load(Ordering::Relaxed) == 0;
+        let suspected = !left.suspects.is_empty() || !left.suspects_unsure.is_empty();
+        let server_works = suspected && (job.strikes == 0 || self.neighbours_get_through(batch, &job));
         let strike = job.strikes + u32::from(server_works);
         let mut next = Next::GoOn;
         for (documents, strikes, unsure, crowd) in [
@@ -477,7 +479,8 @@ impl<'d> BulkWriter<'d> {
             (left.suspects, strike, job.unsure, job.crowd),
         ] {
             if !documents.is_empty() {
-                let job = Job { unsure, strikes, crowd, ..rest(documents) };
+                let neighbours = left.neighbours.clone();
+                let job = Job { unsure, strikes, crowd, neighbours, ..rest(documents) };
                 let mut again = self.again(job, None, batch, jobs, said);
                 // A suspect gets its tries over a while, so that a hiccup of the server is over by the last one.
                 if strikes > 0 && server_works && matches!(again, Next::Wait(_)) {
@@ -491,6 +494,37 @@ impl<'d> BulkWriter<'d> {
             next = next.and(self.again(busy, None, batch, jobs, is_busy));
         }
         next
+    }
+
+    /// Whether what is suspected still fails for what is in it: its neighbours of the same indices, which got through
+    /// before, are sent once more, and do so again. They come back as duplicates and are not counted. Success elsewhere
+    /// would say nothing: one index may fail while others work.
+    ///
+    /// Without ids a neighbour would be there twice. Then the run's other requests tell: while some fail in which nothing
+    /// is suspected, and none gets through, it is the server.
+    fn neighbours_get_through<T>(&mut self, batch: &Batch<T>, job: &Job) -> bool {
+        let to = self.to;
+        // A replay may hold letters without ids among others.
+        let has_id = |n| {
+            let action = batch.document(n).split(|byte| *byte == b'\n').next().unwrap_or_default();
+            memchr::memmem::find(action, b"\"_id\":").is_some()
+        };
+        if !to.with_ids || !job.neighbours.iter().all(has_id) {
+            return to.stats.through.load(Ordering::Relaxed) > job.through_before
+                || to.stats.vain.load(Ordering::Relaxed) == 0;
+        }
+        if to.stop.is_raised() {
+            return false;
+        }
+        let mut asking = Job { plain: job.plain, ..Job::first(job.neighbours.clone()) };
+        match self.request(batch, &mut asking).0 {
+            Came::Read(Reading::AllCreated) => true,
+            Came::Read(Reading::Items) => (0..asking.documents.documents() as usize).all(|place| {
+                let fate = retry::decide_item(&self.items.item(&mut self.answer, place));
+                matches!(fate, Fate::Indexed | Fate::Duplicate | Fate::Dropped | Fate::Rejected)
+            }),
+            _ => false,
+        }
     }
 
     /// Puts a job back for after a while; if its tries are used up, ends the run.
@@ -644,14 +678,15 @@ impl Left {
         if self.odd.is_empty() && self.unsure.is_empty() {
             return self;
         }
-        let mut taken: Vec<&str> = Vec::new();
+        // One of each index.
+        let mut taken: Vec<(&str, u32)> = Vec::new();
         for n in self.through.iter() {
             let index = batch.index_of(n);
-            if !taken.contains(&index) {
-                taken.push(index);
+            if taken.iter().all(|(known, _)| *known != index) {
+                taken.push((index, n));
             }
         }
-        let is_suspect = |n: u32| job.strikes > 0 || taken.contains(&batch.index_of(n));
+        let is_suspect = |n: u32| job.strikes > 0 || taken.iter().any(|(index, _)| *index == batch.index_of(n));
         let documents = job.documents.documents();
         // A server that fails at more than one in a hundred may have a trouble of its own; of small bodies, at more than
         // a few. Then what it failed at gets more time, and what it refused in words of no list is a state.
@@ -664,6 +699,13 @@ impl Left {
         let mut blocked: Vec<u32> = self.blocked.iter().collect();
         for n in std::mem::take(&mut self.odd).iter() {
             if few && is_suspect(n) { self.suspects.push(n) } else { blocked.push(n) }
+        }
+        self.neighbours = job.neighbours.clone();
+        if job.strikes == 0 {
+            let suspected =
+                |index| self.suspects.iter().chain(self.suspects_unsure.iter()).any(|n| batch.index_of(n) == index);
+            let neighbours: Vec<u32> = taken.iter().filter(|(index, _)| suspected(*index)).map(|(_, n)| *n).collect();
+            neighbours.into_iter().for_each(|n| self.neighbours.push(n));
         }
         blocked.sort_unstable();
         self.blocked = Selection::default();
@@ -692,6 +734,7 @@ impl Job {
             bad_requests: 0,
             strikes: 0,
             crowd: false,
+            neighbours: Selection::default(),
             through_before: 0,
         }
     }

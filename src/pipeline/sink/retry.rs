@@ -363,7 +363,8 @@ impl Limits {
 }
 
 /// How much longer many documents of one body are suspected than a few: one minute instead of twelve seconds. That some
-/// documents of a body fail and their neighbours do not may also be a shard's bad moment.
+/// documents of a body fail and their neighbours do not may also be a shard's bad moment. A shard that fails for longer
+/// than that cannot be told from documents at fault: `--max-rejected` ends the run before it gives up many.
 const CROWD_TIMES: u32 = 5;
 
 /// The longest `Retry-After` that is honoured.
