@@ -40,6 +40,7 @@ fn batch_of(name: &str, documents: Vec<String>) -> Batch<usize> {
             block.bytes.extend_from_slice(b"\n");
         }
         block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
+        block.indices = vec![(format!("logs-{file}").into(), documents.len() as u64)];
         let range = 0..10 * documents.len() as u64;
         batch.push(Parcel { sequence: 0, file: file as u32, range, block, ticket: file });
     }
@@ -814,6 +815,44 @@ fn several_hosts_share_the_load_and_one_that_is_gone_is_passed_over() {
     let ran = run_with(options, quick(), batches, &Stop::new());
     assert_eq!((ran.outcomes, ran.stats.pauses), (outcomes(36, 0, 0, 0), 0));
     assert!(servers.iter().all(|server| server.seen().len() >= 3));
+}
+
+#[test]
+fn of_several_hosts_one_that_stands_for_nobody_is_passed_over() {
+    let answers = [502, 503, 504, 404].map(|status| Act::Answer(status, "<html>".to_owned()));
+    for act in answers.into_iter().chain([Act::Hang(Duration::from_secs(2))]) {
+        let (good, bad) = (ScriptedServer::new([Act::Index]), ScriptedServer::new([act.clone()]));
+        // Whoever comes first.
+        for urls in [[good.url(), bad.url()], [bad.url(), good.url()]] {
+            let mut options = client_options(&urls[0]);
+            options.addresses.push(Address::parse(&urls[1]).expect("a URL"));
+            let before = bad.seen().len();
+            let batches = (0..12).map(|n| batch(&format!("{n}-{}", urls[0]), 3)).collect();
+            let ran = run_with(options, quick(), batches, &Stop::new());
+            assert_eq!((ran.error, ran.outcomes, ran.stats.pauses), (None, outcomes(36, 0, 0, 0), 0), "{act:?}");
+            assert!(bad.seen().len() - before <= 1, "{act:?}: {}", bad.seen().len() - before);
+        }
+    }
+}
+
+#[test]
+fn the_first_documents_of_each_index_are_told_once() {
+    let server = ScriptedServer::new([Act::Items(|action, _, _| match action.contains("logs-1") {
+        true => (400, r#"{"type":"mapper_parsing_exception","reason":"no"}"#),
+        false => (201, ""),
+    })]);
+    let client = Client::new(client_options(&server.url())).expect("a client");
+    let (stop, told) = (Stop::new(), Mutex::new(Vec::new()));
+    let options = quick();
+    let destination = Destination::new(&client, &options, &stop, |_| {})
+        .telling_first_written(|index| told.lock().unwrap().push(index.to_string()));
+    let mut writer = destination.writer();
+    for name in ["a", "b"] {
+        writer.deliver(batch(name, 30));
+    }
+    drop(writer);
+    drop(destination);
+    assert_eq!(told.into_inner().unwrap(), ["logs-0", "logs-1", "logs-2"]);
 }
 
 #[test]

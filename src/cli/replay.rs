@@ -55,8 +55,8 @@ pub struct ReplayArgs {
 
     /// Send documents through this ingest pipeline of the cluster; none: through none at all
     ///
-    /// Letters hold documents as they were before any pipeline: give the same as at the load. Default: the index's own
-    /// default pipeline, if it has one, which none switches off.
+    /// Letters hold documents as they were before any pipeline. Default: the one that each letter names, which is that of
+    /// the load; else the index's own default pipeline, if it has one, which none switches off.
     #[arg(long, value_name = "NAME", help_heading = "OpenSearch")]
     pub pipeline: Option<String>,
 

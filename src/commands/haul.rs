@@ -115,6 +115,8 @@ impl Haul<'_> {
         let listing =
             Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen))
                 .without([&keep.malformed, &keep.dead_letters].into_iter().flatten().map(LinesFile::path));
+        // Documents that are written in the order of their sources keep the order that was typed.
+        let listing = if options.readers == 1 && !sink.is_ordered() { listing.with_stdin_last() } else { listing };
         let report = Report::new(self.report.max_malformed, spool);
         let (sources, mut run): (Box<dyn Iterator<Item = Source> + Send>, _) = match record {
             None => (Box::new(listing), None),

@@ -1,9 +1,10 @@
 //! [`IndexWatch`]: whether the indices that a load writes to stay the same ones until its end.
 //!
 //! Somebody deletes an index while documents are on their way into it, and the next of them makes it anew: every
-//! request succeeds, and what was written before is gone. So the watch asks for the uuid of each index as soon as
-//! documents are in it, again while the load goes on, and at the end. It has a thread of its own: nobody who moves
-//! lines waits for an answer.
+//! request succeeds, and what was written before is gone. So the watch asks for the uuid of each index as soon as the
+//! first request that wrote to it is answered, again while the load goes on, and at the end. It has a thread of its own:
+//! nobody who moves lines waits for an answer. What remains open are the milliseconds between that first answer and the
+//! answer to the first question.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub type Ask = Box<dyn Fn(&str) -> Result<IndexNow> + Send>;
 
 /// Looks after the indices of one load.
 pub struct IndexWatch {
-    names: Sender<Arc<str>>,
+    /// Names of indices, and in the end nothing.
+    names: Sender<Option<Arc<str>>>,
     known: Receiver<(Arc<str>, String)>,
     verdict: Receiver<Verdict>,
     /// Those that the thread was told of.
@@ -73,6 +75,14 @@ impl IndexWatch {
         IndexWatch { names, known, verdict, told: HashSet::new(), last: (u32::MAX, 0) }
     }
 
+    /// Takes the names of indices as they are written to for the first time, from any thread.
+    pub fn first_written(&self) -> impl Fn(&Arc<str>) + Send + Sync + use<> {
+        let names = self.names.clone();
+        move |index| {
+            let _ = names.send(Some(Arc::clone(index)));
+        }
+    }
+
     /// Learns from a file's progress where documents went.
     pub fn progress(&mut self, progress: &FileProgress<'_>) {
         let now = (progress.file.id, progress.indices.len());
@@ -83,7 +93,7 @@ impl IndexWatch {
         for index in progress.indices {
             if self.told.len() < WATCHED_MAX && !self.told.contains(index) {
                 self.told.insert(Arc::clone(index));
-                let _ = self.names.send(Arc::clone(index));
+                let _ = self.names.send(Some(Arc::clone(index)));
             }
         }
     }
@@ -95,8 +105,7 @@ impl IndexWatch {
 
     /// The last look. `stopped`: the run was told to end, so nobody wants to wait for long.
     pub fn finish(&mut self, stopped: bool) -> Verdict {
-        let (never, _) = unbounded();
-        drop(std::mem::replace(&mut self.names, never)); // no more names: the thread looks once more and ends
+        let _ = self.names.send(None); // no more names: the thread looks once more and ends
         let patience = if stopped { LAST_LOOK_STOPPED_MAX } else { LAST_LOOK_MAX };
         self.verdict.recv_timeout(patience).unwrap_or_else(|_| {
             let note = (!self.told.is_empty()).then(|| unverified("there was no answer in time"));
@@ -136,11 +145,13 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn watch(&mut self, names: &Receiver<Arc<str>>, every: Duration, stop: &Stop) -> Verdict {
+    fn watch(&mut self, names: &Receiver<Option<Arc<str>>>, every: Duration, stop: &Stop) -> Verdict {
         let mut look_at = Instant::now() + every;
         loop {
             match names.recv_deadline(look_at) {
-                Ok(name) => {
+                // Told by both the writer and the file.
+                Ok(Some(name)) if self.uuids.contains_key(&name) || self.uuids.len() >= WATCHED_MAX => {}
+                Ok(Some(name)) => {
                     self.unasked.insert(name);
                     let _ = self.first_look();
                 }
@@ -154,7 +165,7 @@ impl Watcher {
                     }
                     look_at = Instant::now() + every;
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.look(),
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => return self.look(),
             }
         }
     }
@@ -247,7 +258,7 @@ mod tests {
             let (answers, stop) = (Answers::default(), Arc::new(Stop::new()));
             answers.lock().unwrap().insert("a", then.clone());
             let mut watch = watch(Duration::from_secs(60), &answers, &stop);
-            watch.names.send("a".into()).unwrap();
+            watch.first_written()(&"a".into());
             watch.told.insert("a".into());
             if matches!(then, Ok(IndexNow::There(Some(_)))) {
                 assert_eq!(until_known(&watch), "1");
@@ -266,7 +277,7 @@ mod tests {
         let (answers, stop) = (Answers::default(), Arc::new(Stop::new()));
         answers.lock().unwrap().insert("a", there("1"));
         let mut watch = watch(Duration::from_millis(20), &answers, &stop);
-        watch.names.send("a".into()).unwrap();
+        watch.first_written()(&"a".into());
         until_known(&watch);
         std::thread::sleep(Duration::from_millis(60));
         assert!(!stop.is_raised());

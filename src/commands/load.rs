@@ -101,7 +101,9 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             }
             notes.extend(prepare(&client, config)?);
             let asked = Arc::clone(&client);
-            watch = Some(IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop));
+            let watching = IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop);
+            let first_written = watching.first_written();
+            watch = Some(watching);
             if config.writing.id == cli::Id::None {
                 notes.push(
                     "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
@@ -118,7 +120,8 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             };
             let destination = Destination::new(&client, &options(config), &stop, notify)
                 // Equal lines share a content id: a duplicate tells nothing of who wrote it.
-                .confirming(config.writing.id == cli::Id::Source);
+                .confirming(config.writing.id == cli::Id::Source)
+                .telling_first_written(first_written);
             let destination = match &indices {
                 None => destination,
                 Some(indices) => {

@@ -40,6 +40,7 @@ impl Record {
     ) -> Result<(Option<Record>, Keep)> {
         let mut keep = Keep {
             rejected_max: Some((config.writing.max_rejected.documents, config.writing.max_rejected.share)),
+            pipeline: config.writing.pipeline.clone(),
             never_confirms: config.writing.id == cli::Id::Content,
             ..Keep::default()
         };

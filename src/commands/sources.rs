@@ -137,6 +137,13 @@ impl Listing {
         Listing { words: words.into(), source_name, filter, known, named, outputs, walk: None, seen }
     }
 
+    /// The same with standard input at the end: where one reader reads all, a pipe that stays open keeps it for ever.
+    pub fn with_stdin_last(mut self) -> Listing {
+        let (stdin, others): (Vec<_>, Vec<_>) = self.words.drain(..).partition(|word| word.as_os_str() == "-");
+        self.words.extend(others.into_iter().chain(stdin));
+        self
+    }
+
     /// The same without `files`, which the run itself writes: they may lie in a folder that is walked.
     pub fn without<'p>(mut self, files: impl IntoIterator<Item = &'p Path>) -> Listing {
         self.outputs.extend(files.into_iter().filter_map(key_at));
@@ -290,6 +297,14 @@ fn glob_walk(word: &Path) -> Option<Walk> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn standard_input_waits_for_the_files() {
+        let words = ["-", "a", "b"].map(PathBuf::from).to_vec();
+        let filter = Filter::new(&[], &[], None).unwrap();
+        let listing = Listing::new(words, None, filter, Arc::default()).with_stdin_last();
+        assert_eq!(listing.words, ["a", "b", "-"].map(PathBuf::from));
+    }
 
     fn list(root: &Path, words: &[&str], filter: &Filter) -> Vec<String> {
         let words = words.iter().map(|word| root.join(word)).collect();

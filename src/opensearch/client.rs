@@ -28,8 +28,10 @@ pub const SEND_BUFFER_BYTES: usize = 256 << 10;
 pub const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 /// The longest answer that a request other than a bulk may have.
 const JSON_BYTES_MAX: usize = 16 << 20;
-/// How long a host that could not be reached is passed over while others can be.
+/// How long a host that could not be reached, or had no good answer, is passed over while others have.
 const HOST_REST: Duration = Duration::from_secs(5);
+/// How long such a host may take to say who it is, before it is asked for more.
+const PROBE_MAX: Duration = Duration::from_secs(2);
 /// How long a looked-up name is used again.
 const NAME_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -52,8 +54,15 @@ struct Host {
     agent: ureq::Agent,
     door: Door,
     compression: Compression,
-    /// Not asked before then, unless there is no other.
-    rests_until: Mutex<Option<Instant>>,
+    health: Mutex<Health>,
+}
+
+/// Whether a host is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Works,
+    /// Not before then, unless there is no other.
+    RestsUntil(Instant),
 }
 
 /// An HTTP method.
@@ -133,7 +142,7 @@ impl Client {
                     Compression::Auto => Compression::Gzip,
                     other => other,
                 },
-                rests_until: Mutex::new(None),
+                health: Mutex::new(Health::Works),
             });
         }
         Ok(Client {
@@ -186,7 +195,7 @@ impl Client {
         answer: &mut Vec<u8>,
         answer_bytes_max: usize,
     ) -> Result<Head, Failure> {
-        self.with_a_host(|host| {
+        self.with_a_host(false, |host| {
             let compression = if how.plain { Compression::None } else { host.compression };
             let packed;
             scratch.travelled = body.bytes();
@@ -263,7 +272,7 @@ impl Client {
     ) -> Result<Reply, Failure> {
         let body = Body::of(body);
         let mut answer = Vec::new();
-        let head = self.with_a_host(|host| {
+        let head = self.with_a_host(matches!(method, Method::Get | Method::Head), |host| {
             let request = Request {
                 method,
                 path,
@@ -302,31 +311,47 @@ impl Client {
         failure.fault.error(doing, self.address(failure.host))
     }
 
-    /// Runs one exchange with the host whose turn it is. Where nothing was sent because it cannot be reached, the
-    /// others are asked, so that one dead host of several costs nothing but a moment.
-    fn with_a_host(&self, mut exchange: impl FnMut(&Host) -> Result<Head, Fault>) -> Result<Head, Failure> {
+    /// Runs one exchange with the host whose turn it is. One that cannot be reached, does not answer, or stands for
+    /// nobody (a proxy's 502, 503, 504; 404 for a bulk) is passed over for a while, so that one bad host of several costs
+    /// nothing but a moment. Where certainly nothing was done, or where the request only `asks`, the others are tried at
+    /// once; else whoever sent it decides whether it may go again, and then it goes to another.
+    fn with_a_host(&self, asks: bool, mut exchange: impl FnMut(&Host) -> Result<Head, Fault>) -> Result<Head, Failure> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || (0..self.hosts.len()).map(move |n| (turn + n) % self.hosts.len());
-        let (awake, resting): (Vec<usize>, Vec<usize>) = in_turn().partition(|n| !self.hosts[*n].rests());
+        let in_turn = (0..self.hosts.len()).map(|n| (turn + n) % self.hosts.len());
+        let now = Instant::now();
+        let (awake, resting): (Vec<usize>, Vec<usize>) = in_turn.partition(|n| self.hosts[*n].is_awake());
+        let mut order: Vec<usize> = Vec::with_capacity(self.hosts.len());
+        // Who comes back from a rest is asked for something small first, by one of us at a time, while another works.
+        let back = resting.iter().copied().find(|n| !awake.is_empty() && self.hosts[*n].may_be_probed(now));
+        order.extend(back.filter(|n| self.hosts[*n].probe()));
+        order.extend(awake);
+        let others: Vec<usize> = resting.into_iter().filter(|n| !order.contains(n)).collect();
+        order.extend(others);
         let mut last = None;
-        for n in awake.into_iter().chain(resting) {
+        for n in order {
             let host = &self.hosts[n];
-            match exchange(host) {
+            let (elsewhere, answer) = match exchange(host) {
                 Ok(head) => {
                     self.reached.store(true, Ordering::Relaxed);
-                    return Ok(Head { host: n, ..head });
+                    let bad = matches!(head.status, 502..=504) || (head.status == 404 && !asks);
+                    host.worked(!bad);
+                    (bad && (asks || head.status == 404), Ok(Head { host: n, ..head }))
                 }
                 Err(fault) => {
-                    let elsewhere = fault.is_connecting();
-                    last = Some(Failure { fault, host: n });
-                    if !elsewhere {
-                        break;
+                    let bad = fault.is_connecting()
+                        || matches!(fault, Fault::TimedOutSending | Fault::TimedOutWaiting | Fault::NotHttp);
+                    if bad {
+                        host.worked(false);
                     }
-                    host.rest();
+                    (fault.is_connecting() || (asks && bad), Err(Failure { fault, host: n }))
                 }
+            };
+            if !elsewhere {
+                return answer;
             }
+            last = Some(answer);
         }
-        Err(last.expect("a client has at least one host"))
+        last.expect("a client has at least one host")
     }
 }
 
@@ -340,13 +365,51 @@ pub struct BulkHow {
 }
 
 impl Host {
-    fn rests(&self) -> bool {
-        let until = *self.rests_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        until.is_some_and(|until| Instant::now() < until)
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn rest(&self) {
-        *self.rests_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Instant::now() + HOST_REST);
+    fn is_awake(&self) -> bool {
+        *self.health() == Health::Works
+    }
+
+    /// Whether its rest is over. The caller is the only one to hear so for a while.
+    fn may_be_probed(&self, now: Instant) -> bool {
+        let mut health = self.health();
+        match *health {
+            Health::RestsUntil(until) if now >= until => {
+                *health = Health::RestsUntil(now + HOST_REST);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it answers something small in time.
+    fn probe(&self) -> bool {
+        let body = Body::of(&[]);
+        let request = Request {
+            method: Method::Get,
+            path: "/",
+            content_type: "application/json",
+            body: &body,
+            content_encoding: None,
+            expect_continue: false,
+            timeout: Some(PROBE_MAX),
+        };
+        let answer = self.exchange(&request, &mut Vec::new(), JSON_BYTES_MAX);
+        let works = answer.is_ok_and(|head| !matches!(head.status, 502..=504));
+        self.worked(works);
+        works
+    }
+
+    fn worked(&self, well: bool) {
+        let mut health = self.health();
+        match well {
+            true if *health == Health::Works => {}
+            true => *health = Health::Works,
+            false => *health = Health::RestsUntil(Instant::now() + HOST_REST),
+        }
     }
 
     fn run<S: ureq::AsSendBody>(

@@ -116,8 +116,8 @@ impl Head {
             Kind::Unknown => Some("no access-log line among its first lines".to_owned()),
             kind => Some(format!("looks like {kind}")),
         };
-        // Of text that is not known to be something else, what was not looked at may be access lines.
-        let in_doubt = in_doubt && matches!(kind, Kind::Unknown | Kind::Empty);
+        // Behind the hole that copytruncate leaves there may be a log.
+        let in_doubt = in_doubt && kind == Kind::Empty;
         if named || blank || in_doubt {
             Content::Log { format: format.unwrap_or(Format::Combined), notes: note.into_iter().collect() }
         } else {
@@ -245,8 +245,7 @@ mod tests {
             ("99 junk lines", [junk(10_000).repeat(99), good(1)].concat()),
             ("NULs", [vec![0; 70_000], good(1)].concat()),
             ("few NULs", [vec![0; 10], good(1)].concat()),
-            ("in doubt", [junk(3 << 20), good(1)].concat()),
-            ("NULs in doubt", [vec![0; 3 << 20], good(1)].concat()),
+            ("more NULs than are looked at", [vec![0; 3 << 20], good(1)].concat()),
             ("empty", Vec::new()),
             ("blank", b"\n\r\n\n".to_vec()),
         ];
@@ -261,6 +260,8 @@ mod tests {
         let skipped: &[(&str, Vec<u8>)] = &[
             ("junk", junk(10)),
             ("junk of 100 kB", junk(100_000)),
+            ("a line of junk that is longer than what is looked at", [junk(3 << 20), good(1)].concat()),
+            ("fewer than 100 lines in 2 MiB, none of them good", junk(100_000).repeat(30)),
             ("100 long junk lines", [junk(10_000).repeat(100), good(100)].concat()),
             ("100 short junk lines", [junk(10).repeat(100), good(10_000)].concat()),
             ("JSON without an end", [b"[".to_vec(), b"1,".repeat(3 << 20)].concat()),

@@ -7,6 +7,9 @@ use crate::pipeline::serialize::ROOM_BYTES;
 /// The block that a chunk should become at most, in bytes. Short lines, `--with message` and many `--field`s make
 /// documents many times larger than their lines; then chunks get smaller.
 pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// The largest block that is kept for use again, in bytes: before a run has learnt how large blocks become, some are
+/// larger than they should be; beyond this it was a line of megabytes.
+pub const KEPT_BLOCK_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
 /// The smallest chunk worth its overhead, in bytes.
 const CHUNK_BYTES_MIN: usize = 16 << 10;
 
@@ -31,6 +34,12 @@ impl Sizes {
         let fits = BLOCK_BYTES_MAX * 16 / self.growth.load(Ordering::Relaxed).max(16);
         // `chunk_bytes_max` may be set below the minimum, by tests that want one line per chunk.
         self.chunk_bytes_max.min(fits.max(CHUNK_BYTES_MIN))
+    }
+
+    /// The largest chunk buffer that is kept for use again, in bytes: one of whole lines, which may be a chunk and the
+    /// part of a line more than a chunk. Lines longer than that have buffers of their own.
+    pub fn buffer_bytes_max(&self) -> usize {
+        2 * self.chunk_bytes_max.max(CHUNK_BYTES_MIN)
     }
 
     /// The ticket for a chunk of that size and its block, in bytes.

@@ -108,8 +108,9 @@ pub fn run(
     // As many chunks as are on their way at a time, and as many blocks as there can be tickets for: a body that is done
     // with gives back a dozen at once, and fresh memory costs more than filling it. Whoever needs one takes a used one
     // first, so there never are more than once had their tickets.
-    let buffers: Pool<Buffer> = Pool::new(readers + options.parsers * 3);
-    let blocks: Pool<Block> = Pool::new(options.parsers * 2 + options.tickets_bytes / (options.chunk_bytes * 2).max(1));
+    let buffers: Pool<Buffer> = Pool::new(readers + options.parsers * 3, Buffer::capacity, sizes.buffer_bytes_max());
+    let blocks_max = options.parsers * 2 + options.tickets_bytes / (options.chunk_bytes * 2).max(1);
+    let blocks: Pool<Block> = Pool::new(blocks_max, Block::held_bytes, memory::KEPT_BLOCK_BYTES_MAX);
     let parsers = Parsers {
         plan: &options.plan,
         count: options.parsers,

@@ -265,6 +265,32 @@ fn a_format_that_fails_in_small_chunks_is_guessed_again() {
 }
 
 #[test]
+fn a_format_that_leaves_fields_unread_is_guessed_again() {
+    let options = all_options().remove(0);
+    let plan = Plan::new(options.clone()).expect("good options");
+    for (poor, rich) in [(Format::Common, Format::Combined), (Format::Combined, Format::VhostCombined)] {
+        // One odd line came first, and decided.
+        let text = plain_log(rich, 50);
+        let twin = Twin::new(options.clone(), rich, URI, IDENTITY).run(text.as_bytes(), 0);
+        for lines in [1, 7, 1000] {
+            let file = FileFacts::new(&plan, URI, IDENTITY, poor, true, None);
+            let (documents, malformed) = in_chunks(&file, &plan, &text, lines);
+            assert_eq!(documents.as_bytes(), twin.bytes, "{poor} is {rich}, {lines} at a time");
+            assert_eq!((file.format(), malformed), (rich, 0));
+            // Said by the user, not guessed.
+            let file = FileFacts::new(&plan, URI, IDENTITY, poor, false, None);
+            assert_eq!(in_chunks(&file, &plan, &text, lines).1, 0);
+            assert_eq!(file.format(), poor);
+        }
+    }
+    // A field more than the format has is no other format.
+    let tenth = plain_log(Format::Combined, 50).replace("curl/8\"", "curl/8\" \"-\"");
+    let file = FileFacts::new(&plan, URI, IDENTITY, Format::Combined, true, None);
+    in_chunks(&file, &plan, &tenth, 10);
+    assert_eq!(file.format(), Format::Combined);
+}
+
+#[test]
 fn lines_too_long_are_written_down() {
     let plan = Plan::new(all_options().remove(0)).expect("good options");
     let file = FileFacts::new(&plan, "a.log", IDENTITY, Format::Combined, false, None);

@@ -53,6 +53,8 @@ struct Outcome<'a> {
     /// For each file: what became of its letters. `read`, `filtered` and `unreadable` stay 0.
     counts: Vec<Counts>,
     again: &'a mut Again,
+    /// The pipeline of all requests, where the user named one.
+    pipeline: Option<&'a str>,
 }
 
 /// Reads all files, sends what is chosen, and adds up what became of it. An error that ends the run is on `stop`.
@@ -64,7 +66,11 @@ pub fn send(
     progress: &Progress,
     stop: &Stop,
 ) -> Vec<FileTotals> {
-    let outcome = Mutex::new(Outcome { counts: vec![Counts::default(); config.files.len()], again });
+    let outcome = Mutex::new(Outcome {
+        counts: vec![Counts::default(); config.files.len()],
+        again,
+        pipeline: config.pipeline.as_deref(),
+    });
     let mut files = thread::scope(|scope| {
         // Without room of its own: a batch waits where it is filled.
         let (batches_out, batches) = bounded(0);
@@ -75,6 +81,7 @@ pub fn send(
         drop(batches);
         let mut reader = Reader {
             chosen: &config.chosen,
+            keeps_pipelines: config.pipeline.is_none(),
             destination,
             batches: batches_out,
             filling: Filling::default(),
@@ -99,6 +106,8 @@ pub fn send(
 /// Reads files and fills batches.
 struct Reader<'a> {
     chosen: &'a Chosen,
+    /// Whether each letter goes through the pipeline that it names.
+    keeps_pipelines: bool,
     destination: &'a Destination<'a>,
     batches: Sender<Batch<Letters>>,
     filling: Filling,
@@ -183,7 +192,7 @@ impl Reader<'_> {
         };
         let bytes_max = self.destination.body_bytes();
         self.filling.line.clear();
-        letter.write_action(&mut self.filling.line);
+        letter.write_action(self.keeps_pipelines, &mut self.filling.line);
         if self.filling.bytes() + self.filling.line.len() > bytes_max {
             self.let_go();
         }
@@ -274,7 +283,7 @@ impl Outcome<'_> {
                 None => counts.unsettled += letters.origins.len() as u64,
                 Some(receipt) => {
                     counts.outcomes.add(&receipt.outcomes);
-                    let lines = letters.rejected(receipt.dead_letters);
+                    let lines = letters.rejected(receipt.dead_letters, self.pipeline);
                     kept = kept.and_then(|()| self.again.write(letters.file, &lines));
                 }
             }
@@ -286,7 +295,7 @@ impl Outcome<'_> {
 
 impl Letters {
     /// Letters for what was rejected again: with their old places and the new reasons.
-    fn rejected(&self, dead: Vec<DeadLetter>) -> Vec<u8> {
+    fn rejected(&self, dead: Vec<DeadLetter>, pipeline: Option<&str>) -> Vec<u8> {
         let mut lines = Vec::new();
         if dead.is_empty() {
             return lines;
@@ -296,7 +305,7 @@ impl Letters {
             let origin = &self.origins[(dead.offset - self.first) as usize];
             dead.offset = origin.offset;
             dead.attempts = dead.attempts.saturating_add(origin.attempts);
-            dead_letters::write(&mut lines, &origin.source, &dead, &time);
+            dead_letters::write(&mut lines, &origin.source, &dead, &time, pipeline);
         }
         lines
     }

@@ -47,6 +47,14 @@ impl Format {
         matches!(self, Format::Combined | Format::VhostCombined | Format::CombinedIo)
     }
 
+    /// Whether it has all fields of `other` and more: then `other` takes its lines too, and leaves fields unread.
+    pub fn is_richer_than(self, other: Format) -> bool {
+        self != other
+            && self.has_vhost() >= other.has_vhost()
+            && self.has_referrer() >= other.has_referrer()
+            && self.has_bytes_in_out() >= other.has_bytes_in_out()
+    }
+
     /// Whether bytes in and bytes out follow the agent.
     #[inline]
     pub fn has_bytes_in_out(self) -> bool {

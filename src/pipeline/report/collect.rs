@@ -79,6 +79,8 @@ pub struct Keep {
     pub malformed: Option<LinesFile>,
     /// Takes documents that were refused for good.
     pub dead_letters: Option<LinesFile>,
+    /// The ingest pipeline that documents are sent through, for the dead letters.
+    pub pipeline: Option<String>,
     /// The run stops when more documents are rejected than this number *and* than this part (0 to 1) of all.
     pub rejected_max: Option<(u64, f64)>,
     /// Whether documents of streams that are there already are this run's own, from before it was interrupted. Of files
@@ -110,7 +112,7 @@ impl Keep {
         if self.dead_letters.is_some() && !receipt.dead_letters.is_empty() {
             let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             for letter in &receipt.dead_letters {
-                dead_letters::write(&mut dead_letters, uri, letter, &time);
+                dead_letters::write(&mut dead_letters, uri, letter, &time, self.pipeline.as_deref());
             }
         }
         Kept { malformed: std::mem::take(&mut receipt.malformed_ndjson), dead_letters }

@@ -4,8 +4,10 @@
 //! One JSON object a line, in this order:
 //!
 //! ```text
-//! {"time","source","offset","line_bytes","index","_id","status","type","reason","attempts","document":{…}}
+//! {"time","source","offset","line_bytes","index","_id","pipeline","status","type","reason","attempts","document":{…}}
 //! ```
+//!
+//! `pipeline` is there where one was asked for when the document was sent.
 //!
 //! The document is kept byte for byte, not read and written anew: what is sent again is what was sent, to the order of
 //! its fields and the digits of its numbers.
@@ -38,6 +40,9 @@ pub struct Letter<'a> {
     /// The document's id. None where OpenSearch was to choose one.
     #[serde(borrow, default, rename = "_id")]
     pub id: Option<Cow<'a, str>>,
+    /// The ingest pipeline that it was sent through by the user's word; none where the index's own was left to it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<Cow<'a, str>>,
     /// The item's HTTP status; 200 where an ingest pipeline dropped the document.
     #[serde(default)]
     pub status: u16,
@@ -72,6 +77,9 @@ struct Target<'a> {
     index: Cow<'a, str>,
     #[serde(borrow, default, rename = "_id", skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
+    /// Of this document alone; else what the request's path says.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pipeline: Option<Cow<'a, str>>,
 }
 
 /// Why a line is no dead letter.
@@ -95,11 +103,12 @@ impl std::fmt::Display for Unreadable {
     }
 }
 
-/// Adds the line of a dead letter, its newline included. `source` is the log's URI, `time` the present in RFC 3339.
+/// Adds the line of a dead letter, its newline included. `source` is the log's URI, `time` the present in RFC 3339,
+/// `pipeline` that of the requests, for documents that were not sent through one of their own.
 ///
 /// # Panics
 /// If the letter's document does not begin with an action line of ours.
-pub fn write(out: &mut Vec<u8>, source: &str, letter: &DeadLetter, time: &str) {
+pub fn write(out: &mut Vec<u8>, source: &str, letter: &DeadLetter, time: &str, pipeline: Option<&str>) {
     let sent = &letter.document;
     let end = memchr::memchr(b'\n', sent).expect("an action line ends before its document");
     let Action { create } = serde_json::from_slice(&sent[..end]).expect("an action line is JSON");
@@ -114,6 +123,7 @@ pub fn write(out: &mut Vec<u8>, source: &str, letter: &DeadLetter, time: &str) {
         line_bytes: letter.line_bytes,
         index: create.index,
         id: create.id,
+        pipeline: create.pipeline.or(pipeline.map(Cow::Borrowed)),
         status: letter.status,
         error_type: letter.error_type.as_str().into(),
         reason: letter.reason.as_str().into(),
@@ -158,10 +168,11 @@ impl Letter<'_> {
     }
 
     /// Adds what sends it once more: the action line and the document, a newline after each. The same id, so what got
-    /// there meanwhile is not doubled.
-    pub fn write_action(&self, out: &mut Vec<u8>) {
+    /// there meanwhile is not doubled. Through the same pipeline if `keep_pipeline`; else the request says through which.
+    pub fn write_action(&self, keep_pipeline: bool, out: &mut Vec<u8>) {
         let id = self.id.as_deref().map(Cow::Borrowed);
-        let action = Action { create: Target { index: Cow::Borrowed(&self.index), id } };
+        let pipeline = self.pipeline.as_deref().filter(|_| keep_pipeline).map(Cow::Borrowed);
+        let action = Action { create: Target { index: Cow::Borrowed(&self.index), id, pipeline } };
         serde_json::to_writer(&mut *out, &action).expect("strings become JSON");
         out.push(b'\n');
         out.extend_from_slice(self.document_bytes());
@@ -189,7 +200,7 @@ mod tests {
     fn the_line_is_as_documented() {
         let mut out = Vec::new();
         let sent = "{\"create\":{\"_index\":\"i-1\",\"_id\":\"abc\"}}\n{\"b\":1.50,\"a\":\"\\u00e9\"}\n";
-        write(&mut out, "/var/log/a.log", &dead(sent), "2024-03-01T12:00:00.000Z");
+        write(&mut out, "/var/log/a.log", &dead(sent), "2024-03-01T12:00:00.000Z", None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             concat!(
@@ -220,15 +231,36 @@ mod tests {
         ] {
             let sent = format!("{action}\n{document}\n");
             let mut line = Vec::new();
-            write(&mut line, "s", &dead(&sent), "t");
+            write(&mut line, "s", &dead(&sent), "t", None);
             assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1), "one line");
             let letter = read(&line).unwrap_or_else(|why| panic!("{document}: {why}"));
             assert_eq!(letter.reason, dead("").reason);
             assert_eq!((letter.offset, letter.line_bytes, letter.attempts, letter.status), (1 << 40, 123, 3, 400));
             let mut again = Vec::new();
-            letter.write_action(&mut again);
+            letter.write_action(true, &mut again);
             assert_eq!(String::from_utf8(again).unwrap(), sent);
         }
+    }
+
+    #[test]
+    fn the_pipeline_is_kept() {
+        let sent = "{\"create\":{\"_index\":\"i\",\"_id\":\"1\"}}\n{}\n";
+        let mut line = Vec::new();
+        write(&mut line, "s", &dead(sent), "t", Some("geo"));
+        let letter = read(&line).unwrap();
+        assert_eq!(letter.pipeline.as_deref(), Some("geo"));
+        let again = |keep| {
+            let mut again = Vec::new();
+            letter.write_action(keep, &mut again);
+            String::from_utf8(again).unwrap()
+        };
+        assert_eq!(again(false), sent);
+        let through = "{\"create\":{\"_index\":\"i\",\"_id\":\"1\",\"pipeline\":\"geo\"}}\n{}\n";
+        assert_eq!(again(true), through);
+        // Rejected again: its own word counts.
+        let mut second = Vec::new();
+        write(&mut second, "s", &dead(through), "t", None);
+        assert_eq!(read(&second).unwrap().pipeline.as_deref(), Some("geo"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`FileFacts`]: what a document needs to know of the file that its line comes from.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use super::plan::Plan;
 use crate::pipeline::parse::Format;
@@ -25,6 +25,8 @@ pub struct FileFacts {
     /// Lines that failed, and that another format would have taken, since the last chunk that went well. A log that
     /// trickles in comes in chunks of a line each, none of which says anything by itself.
     misread: AtomicU64,
+    /// Whether the format was looked at again, and no richer one found, for lines with text that it does not explain.
+    proved: AtomicBool,
     /// The end of each of its documents, padded to [`TAIL_BYTES`] at least.
     pub(super) tail: Vec<u8>,
     /// How much of it counts.
@@ -46,7 +48,7 @@ impl FileFacts {
         let tail_len = tail.len();
         tail.resize(tail_len.max(TAIL_BYTES), 0);
         let (format, misread) = (AtomicU8::new(format as u8), AtomicU64::new(0));
-        FileFacts { uri, identity, guessed, format, misread, tail, tail_len }
+        FileFacts { uri, identity, guessed, format, misread, proved: AtomicBool::new(false), tail, tail_len }
     }
 
     /// The same file, whose format is left open if `open`: the first chunk that holds an access line settles it, and
@@ -76,6 +78,16 @@ impl FileFacts {
 
     pub(super) fn set_format(&self, format: Format) {
         self.format.store(format as u8, Ordering::Relaxed);
+        self.forget_misread();
+    }
+
+    /// Whether no richer format was found for what the format leaves over.
+    pub(super) fn is_format_proved(&self) -> bool {
+        self.proved.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn prove_format(&self) {
+        self.proved.store(true, Ordering::Relaxed);
         self.forget_misread();
     }
 

@@ -16,6 +16,9 @@ use crate::pipeline::parse::{self, Format, Line, Malformed};
 /// end of a chunk are parsed in a copy with so much behind them.
 const SLACK: usize = WINDOW_BYTES;
 
+/// The most that is kept of the copy of a chunk's last lines, in bytes.
+const PADDED_BYTES_MAX: usize = 1 << 20;
+
 /// So many lines that fail, and that another format would take, in one chunk or in several, change a file's format.
 const MISREAD_LINES_MIN: u64 = 20;
 
@@ -81,7 +84,8 @@ impl Worker {
     /// `chunk` holds whole lines, the last one with or without its newline, and starts at `chunk_offset` of the file's
     /// decompressed bytes. A format that is still open is settled by the first chunk with an access line. Where the
     /// format was guessed and most of the chunk's lines fail, it is guessed again from them, and changed for the file
-    /// when 20 lines, of this chunk or of this and those before, want another. One worker serves one plan.
+    /// when 20 lines, of this chunk or of this and those before, want another; likewise where most lines have text that
+    /// the format does not explain and a richer one does. One worker serves one plan.
     ///
     /// # Panics
     /// If `block` is not empty, or `chunk` is longer than 1 GiB.
@@ -98,7 +102,47 @@ impl Worker {
         if failed > good {
             self.guess_again(format, plan, file, chunk, chunk_offset, block);
         } else if good > 0 {
-            file.forget_misread();
+            // A virtual host read as the client's name leaves no extra, but is nothing common.
+            let tally = &block.tally;
+            let odd = 2 * tally.with_extra > tally.documents || 2 * tally.common_path < tally.documents;
+            if odd && !file.is_format_proved() {
+                self.guess_richer(format, plan, file, chunk, chunk_offset, block);
+            } else {
+                file.forget_misread();
+            }
+        }
+    }
+
+    /// Tries a format with more fields on a chunk whose lines have more text than their format has fields. A poorer
+    /// format takes the lines of all richer ones, so it never fails, and one odd line at the head of a pipe would
+    /// decide for all that follow. One such look per file is enough where it confirms the format: the rest of most
+    /// files goes by without.
+    #[cold]
+    fn guess_richer(
+        &mut self,
+        format: Format,
+        plan: &Plan,
+        file: &FileFacts,
+        chunk: &[u8],
+        chunk_offset: u64,
+        block: &mut Block,
+    ) {
+        let documents = block.tally.documents;
+        let other = parse::guess::anywhere(chunk).filter(|other| other.is_richer_than(format));
+        let Some(other) = other else {
+            if documents >= MISREAD_LINES_MIN {
+                file.prove_format();
+            }
+            return;
+        };
+        block.clear();
+        self.fill_as(other, plan, file, chunk, chunk_offset, block);
+        if 2 * block.tally.documents < documents {
+            // So it is only of the first lines.
+            block.clear();
+            self.fill_as(format, plan, file, chunk, chunk_offset, block);
+        } else if file.count_misread(block.tally.documents) >= MISREAD_LINES_MIN {
+            file.set_format(other);
         }
     }
 
@@ -172,6 +216,10 @@ impl Worker {
             }
         }
         block.indices = self.state.heads.take_indices();
+        // The copy of a line of megabytes is not kept for the rest of the run.
+        if self.padded.capacity() > PADDED_BYTES_MAX {
+            self.padded = Vec::new();
+        }
     }
 }
 

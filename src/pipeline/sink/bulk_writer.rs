@@ -222,6 +222,7 @@ impl<'d> BulkWriter<'d> {
                     count(&to.stats.through, 1);
                     to.stats.vain.store(0, Ordering::Relaxed);
                     results.all_indexed(batch, &job.documents);
+                    to.wrote(batch, &job.documents);
                     to.pace.went_well(body_bytes, &turn);
                     if probes {
                         to.passed();
@@ -229,6 +230,7 @@ impl<'d> BulkWriter<'d> {
                     return Next::GoOn;
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
+                to.wrote(batch, &left.through);
                 if probes && left.blocked.is_empty() {
                     // Busy is no answer to whether it still refuses.
                     match left.through.is_empty() && !left.busy.is_empty() {

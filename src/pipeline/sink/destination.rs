@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::answer;
-use super::batch::Batch;
+use super::batch::{Batch, Selection};
 use super::breaker::Breaker;
 use super::bulk_writer::BulkWriter;
 use super::pace::{self, Pace};
@@ -73,6 +73,9 @@ impl std::fmt::Display for Notice {
 /// Makes an index of that name ready for its first document.
 type Prepare<'s> = Box<dyn Fn(&str) -> Result<()> + Send + Sync + 's>;
 
+/// Hears the name of an index that has just taken its first document.
+type FirstWritten<'s> = Box<dyn Fn(&Arc<str>) + Send + Sync + 's>;
+
 /// What all writers to one cluster share.
 pub struct Destination<'s> {
     pub(super) client: &'s Client,
@@ -93,6 +96,9 @@ pub struct Destination<'s> {
     prepare: Option<Prepare<'s>>,
     /// The indices that are ready.
     prepared: Mutex<HashSet<Arc<str>>>,
+    first_written: Option<FirstWritten<'s>>,
+    /// The indices that have taken a document.
+    written: Mutex<HashSet<Arc<str>>>,
 }
 
 /// What happened, for the summary. A snapshot; see [`Destination::stats`].
@@ -184,6 +190,8 @@ impl<'s> Destination<'s> {
             body_bytes_max: options.pace.body_bytes_max,
             prepare: None,
             prepared: Mutex::default(),
+            first_written: None,
+            written: Mutex::default(),
         }
     }
 
@@ -193,6 +201,30 @@ impl<'s> Destination<'s> {
     pub fn preparing(mut self, prepare: impl Fn(&str) -> Result<()> + Send + Sync + 's) -> Destination<'s> {
         self.prepare = Some(Box::new(prepare));
         self
+    }
+
+    /// Calls `first_written` with the name of each index as soon as the first request in which it took documents is
+    /// answered, from a writer's thread.
+    #[must_use]
+    pub fn telling_first_written(mut self, first_written: impl Fn(&Arc<str>) + Send + Sync + 's) -> Destination<'s> {
+        self.first_written = Some(Box::new(first_written));
+        self
+    }
+
+    /// These documents of a batch got through.
+    pub(super) fn wrote<T>(&self, batch: &Batch<T>, through: &Selection) {
+        let Some(first_written) = &self.first_written else { return };
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = batch.parts().iter().flat_map(|part| &part.block.indices).map(|(index, _)| index);
+        let news: Vec<&Arc<str>> = names.filter(|index| !written.contains(*index)).collect();
+        // Mostly nothing; else it has to be seen which of the batch's indices these documents are of.
+        for index in news {
+            let took =
+                through.documents() == batch.documents() || through.iter().any(|n| batch.index_of(n) == &**index);
+            if took && written.insert(Arc::clone(index)) {
+                first_written(index);
+            }
+        }
     }
 
     /// Sees to it that all indices of a batch are ready; false if the run is told to end instead.
