@@ -91,6 +91,8 @@ const SUSPECTS_OF_SMALL_BODIES_MAX: u32 = 5;
 struct Left {
     /// Documents with an outcome.
     through: Selection,
+    /// Of these, those that are in their index.
+    written: Selection,
     too_large: Selection,
     busy: Selection,
     unsure: Selection,
@@ -230,7 +232,7 @@ impl<'d> BulkWriter<'d> {
                     return Next::GoOn;
                 }
                 let left = self.sort(batch, &job, results).judged(batch, &job);
-                to.wrote(batch, &left.through);
+                to.wrote(batch, &left.written);
                 if probes && left.blocked.is_empty() {
                     // Busy is no answer to whether it still refuses.
                     match left.through.is_empty() && !left.busy.is_empty() {
@@ -424,6 +426,9 @@ impl<'d> BulkWriter<'d> {
             }
             if matches!(fate, Fate::Indexed | Fate::Duplicate | Fate::Dropped | Fate::Rejected) {
                 left.through.push(n);
+                if matches!(fate, Fate::Indexed | Fate::Duplicate) {
+                    left.written.push(n);
+                }
             }
         }
         left

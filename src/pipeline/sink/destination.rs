@@ -211,8 +211,8 @@ impl<'s> Destination<'s> {
         self
     }
 
-    /// These documents of a batch got through.
-    pub(super) fn wrote<T>(&self, batch: &Batch<T>, through: &Selection) {
+    /// These documents of a batch are in their indices.
+    pub(super) fn wrote<T>(&self, batch: &Batch<T>, documents: &Selection) {
         let Some(first_written) = &self.first_written else { return };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let names = batch.parts().iter().flat_map(|part| &part.block.indices).map(|(index, _)| index);
@@ -220,7 +220,7 @@ impl<'s> Destination<'s> {
         // Mostly nothing; else it has to be seen which of the batch's indices these documents are of.
         for index in news {
             let took =
-                through.documents() == batch.documents() || through.iter().any(|n| batch.index_of(n) == &**index);
+                documents.documents() == batch.documents() || documents.iter().any(|n| batch.index_of(n) == &**index);
             if took && written.insert(Arc::clone(index)) {
                 first_written(index);
             }
