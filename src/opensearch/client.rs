@@ -396,6 +396,7 @@ impl Host {
             content_encoding: None,
             expect_continue: false,
             timeout: Some(PROBE_MAX),
+            to_dashboards: false,
         };
         let answer = self.exchange(&request, &mut Vec::new(), JSON_BYTES_MAX);
         let works = answer.is_ok_and(|head| !matches!(head.status, 502..=504));
