@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loghaul::cli::{Cli, Command, GUIDE};
-use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup};
+use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup, verify};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Reload(args)) => reload::reload(&args),
         Some(Command::Rollback(args)) => reload::rollback(&args),
         Some(Command::Restore(args)) => restore::restore(&args),
+        Some(Command::Verify(args)) => verify::verify(&args),
         Some(Command::Runs(args)) => runs::runs(&args),
     };
     match result {

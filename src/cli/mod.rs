@@ -11,6 +11,7 @@ mod reload; // reload's and rollback's own
 mod replay; // replay's own
 mod runs; // runs' own
 mod setup; // setup's own
+mod verify; // verify's own
 pub mod values; // how sizes, durations, times, shares and pairs are written
 
 pub use bench::BenchArgs;
@@ -25,6 +26,7 @@ pub use reload::{ReloadArgs, RollbackArgs};
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
 pub use setup::{Print, SetupArgs};
+pub use verify::VerifyArgs;
 
 /// What `loghaul` without a command prints (to standard error, exit code 2).
 pub const GUIDE: &str = "\
@@ -154,6 +156,13 @@ pub enum Command {
     /// that a load is still at work on are left to it. Without anything to do it says so; exit code 0.
     #[command(after_long_help = profile::RESTORE_EXAMPLES)]
     Restore(RestoreArgs),
+
+    /// Compare what the ledger says of a run with what is in the cluster
+    ///
+    /// Counts each index that the run wrote to, reads its sources once more where they are still what was loaded, and asks
+    /// for some of their lines by id. More documents than expected are no fault: other runs may write there, too.
+    #[command(after_long_help = verify::EXAMPLES)]
+    Verify(VerifyArgs),
 
     /// Tell what was loaded: runs, their files and sums
     ///

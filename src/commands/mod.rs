@@ -7,11 +7,13 @@ pub mod setup; // the index template
 mod haul; // what load and parse have in common
 mod index_watch; // whether the indices of a load stay the same ones
 mod indices; // what a load does with an index before its first document, and after its last
+mod recount; // what a source must have left in the cluster, told from the source
 mod record; // a load's side of the ledger
 mod signals; // Ctrl-C once, twice
 pub mod only_new; // each source with what the ledger says of it
 pub mod reload; // a new generation beside the one in use, and back
 pub mod replay; // dead letters, sent again
 pub mod restore; // settings that a killed load has left
+pub mod verify; // a run in the ledger against the cluster
 pub mod runs; // what the ledger knows of runs
 pub mod sources; // what the user named becomes the list of sources

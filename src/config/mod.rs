@@ -10,6 +10,7 @@ pub mod memory; // how --memory is shared out, one line per holder
 pub mod reload; // a new generation, and when the alias may move there
 pub mod replay; // which dead letters go where
 pub mod setup; // names, and who is talked to
+pub mod verify; // which run is compared with which cluster
 pub mod sink; // where documents go, and with whose name
 
 use std::ffi::OsString;

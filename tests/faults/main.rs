@@ -38,6 +38,7 @@ mod nights; // logrotate's nights
 mod destinations; // the same files to other places
 mod disk_full; // no space under ledger and dead letters
 mod reload; // a new generation behind an alias
+mod verify; // the ledger against the cluster
 mod profile; // settings that an index has only while it is loaded
 #[cfg(feature = "full-tests")]
 mod pressure; // pace under 429s, against a sweep of fixed settings
