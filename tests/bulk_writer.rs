@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use loghaul::error::{Error, Kind};
 use loghaul::opensearch::{self, Address, Client, Compression};
-use loghaul::pipeline::parcel::Parcel;
+use loghaul::pipeline::parcel::{Earlier, Parcel};
 use loghaul::pipeline::report::{DeadLetter, Outcomes};
 use loghaul::pipeline::serialize::{Block, Document, Tally};
 use loghaul::pipeline::sink::batch::Batch;
@@ -42,10 +42,17 @@ fn batch_of(name: &str, documents: Vec<String>) -> Batch<usize> {
         block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
         block.indices = vec![(format!("logs-{file}").into(), documents.len() as u64)];
         let range = 0..10 * documents.len() as u64;
-        batch.push(Parcel { sequence: 0, file: file as u32, range, block, ticket: file });
+        batch.push(Parcel { sequence: 0, file: file as u32, range, earlier: Earlier::default(), block, ticket: file });
     }
     // A block of blank lines only.
-    batch.push(Parcel { sequence: 0, file: 9, range: 0..1, block: Block::default(), ticket: 9 });
+    batch.push(Parcel {
+        sequence: 0,
+        file: 9,
+        range: 0..1,
+        earlier: Earlier::default(),
+        block: Block::default(),
+        ticket: 9,
+    });
     batch
 }
 

@@ -68,7 +68,9 @@ fn files_of(module: &str) -> Vec<PathBuf> {
 /// What of a file is the program: without its tests, which may know anybody.
 fn shown(file: &Path) -> String {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("source can be read");
-    if file.file_name().is_some_and(|name| name == "tests.rs") {
+    // `tests.rs`, or a folder of that name.
+    let below = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(file).with_extension("");
+    if below.components().any(|part| part.as_os_str() == "tests") {
         return String::new();
     }
     text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()

@@ -50,6 +50,7 @@ impl Bench {
             },
             namespace: String::new(),
             source_name: None,
+            again: false,
         }
     }
 
@@ -85,7 +86,7 @@ impl Bench {
         });
         let stop = Arc::new(Stop::new());
         let there = Box::new(|_: &str| Ok(IndexNow::There(None)));
-        let chooser = run.chooser(&self.spec(), false, resumes, there, &stop).unwrap();
+        let chooser = run.chooser(&self.spec(), resumes, there, &stop).unwrap();
         let sources: Vec<Source> = sources.collect();
         let sources = OnlyNew::new(sources.into_iter(), chooser, Arc::clone(&stop));
         let malformed = run.path_beside("malformed");
@@ -293,7 +294,7 @@ impl Bench {
     fn haul_grouped(&self, names: &[&str]) -> Report {
         let mut run = self.ledger().begin(&self.spec()).unwrap();
         let stop = Arc::new(Stop::new());
-        let chooser = run.chooser(&self.spec(), false, false, Box::new(|_| Ok(IndexNow::There(None))), &stop).unwrap();
+        let chooser = run.chooser(&self.spec(), false, Box::new(|_| Ok(IndexNow::There(None))), &stop).unwrap();
         let sources = names.iter().map(|name| Source {
             place: Place::File(self.path(name)),
             named: true,

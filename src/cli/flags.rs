@@ -187,7 +187,7 @@ pub struct LedgerFlags {
           help_heading = "Ledger")]
     pub resume: Option<Option<String>>,
 
-    /// Load files again that the ledger has as loaded
+    /// Load files again that the ledger has as loaded; --resume of such a run goes on so
     #[arg(long, help_heading = "Ledger")]
     pub again: bool,
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::cli;
 use crate::commands::index_watch::{self, IndexWatch, Verdict};
+use crate::commands::only_new::OnlyNew;
 use crate::commands::record::Record;
 use crate::commands::signals;
 use crate::commands::sources::{Filter, Listing, Seen};
@@ -25,7 +26,6 @@ use crate::pipeline::report::{Ended, Report};
 use crate::pipeline::report::{escape, figures};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
-use crate::pipeline::source::Source;
 use crate::pipeline::stop::Stop;
 use crate::pipeline::{self, reader};
 
@@ -118,11 +118,11 @@ impl Haul<'_> {
         // Documents that are written in the order of their sources keep the order that was typed.
         let listing = if options.readers == 1 && !sink.is_ordered() { listing.with_stdin_last() } else { listing };
         let report = Report::new(self.report.max_malformed, spool);
-        let (sources, mut run): (Box<dyn Iterator<Item = Source> + Send>, _) = match record {
-            None => (Box::new(listing), None),
+        let (sources, mut run) = match record {
+            None => (OnlyNew::all(listing), None),
             Some(record) => {
                 let (sources, run) = record.sources(listing, stop);
-                (Box::new(sources), Some(run))
+                (sources, Some(run))
             }
         };
         if self.report.verbose > 0 {

@@ -7,7 +7,7 @@ use crate::cli;
 use crate::commands::haul::{self, Haul};
 use crate::commands::index_watch::IndexWatch;
 use crate::commands::indices::Indices;
-use crate::commands::record::Record;
+use crate::commands::record::{Cluster, Record};
 use crate::commands::{restore, setup};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
@@ -82,18 +82,17 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                 }
                 !stop.is_raised()
             })?;
-            // Without a uuid the cluster is known by its address.
-            let cluster = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
-            let cluster = cluster.unwrap_or_else(|| server.urls.iter().min().cloned().unwrap_or_default());
-            (record, keep) = Record::begin(config, &client, cluster.clone(), &stop)?;
+            let uuid = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
+            (record, keep) = Record::begin(config, &client, &Cluster { uuid, urls: &server.urls }, &stop)?;
             if let Some(record) = &record {
                 let wildcard = config.writing.index_wildcard.clone();
                 let is_ours = |index: &str| config.profile.is_some() && matches(&wildcard, index);
-                notes.extend(restore::put_back_leftovers(&client, &record.ledger, &cluster, is_ours)?);
+                notes.extend(restore::put_back_leftovers(&client, &record.ledger, &record.cluster, is_ours)?);
                 if config.profile.is_some() || mark.is_some() {
                     let (told, run) = (Arc::clone(&progress), record.run.id());
                     let say = move |sentence: &str| told.message(sentence);
-                    let made = Indices::new(&client, &record.ledger, &cluster, run, config.profile, &stop, say);
+                    let (ledger, cluster) = (&record.ledger, &record.cluster);
+                    let made = Indices::new(&client, ledger, cluster, run, config.profile, &stop, say);
                     let made = made.marked(mark, config.writing.give_up_after);
                     made.take_over(is_ours)?;
                     indices = Some(Arc::new(made));
@@ -118,17 +117,18 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                 }
                 told.message(&notice.to_string());
             };
-            let destination = Destination::new(&client, &options(config), &stop, notify)
+            let mut destination = Destination::new(&client, &options(config), &stop, notify)
                 // Equal lines share a content id: a duplicate tells nothing of who wrote it.
                 .confirming(config.writing.id == cli::Id::Source)
                 .telling_first_written(first_written);
-            let destination = match &indices {
-                None => destination,
-                Some(indices) => {
-                    let indices = Arc::clone(indices);
-                    destination.preparing(move |index| indices.prepare(index))
-                }
-            };
+            if let Some(record) = &record {
+                let sent = record.run.sent();
+                destination = destination.telling(move |ends| sent.raise(ends));
+            }
+            if let Some(indices) = &indices {
+                let indices = Arc::clone(indices);
+                destination = destination.preparing(move |index| indices.prepare(index));
+            }
             Sink::OpenSearch { destination: Box::new(destination), writers: config.memory.writers_max.max(1) as usize }
         }
     };

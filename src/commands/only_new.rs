@@ -3,33 +3,51 @@
 use std::sync::Arc;
 
 use crate::ledger::Chooser;
-use crate::pipeline::source::Source;
+use crate::pipeline::source::{Source, Undecided};
 use crate::pipeline::stop::{Reason, Stop};
 
-/// Asks the ledger about each source as it is pulled.
+/// Sources of which the ledger is to be asked.
 pub struct OnlyNew<I> {
     sources: I,
-    chooser: Chooser,
-    stop: Arc<Stop>,
+    ledger: Option<Arc<(Chooser, Arc<Stop>)>>,
 }
 
 impl<I: Iterator<Item = Source>> OnlyNew<I> {
     /// The same sources in the same order. If the ledger fails, the run is told to stop, and the list ends.
     pub fn new(sources: I, chooser: Chooser, stop: Arc<Stop>) -> OnlyNew<I> {
-        OnlyNew { sources, chooser, stop }
+        OnlyNew { sources, ledger: Some(Arc::new((chooser, stop))) }
+    }
+
+    /// Where no ledger is kept: all are read whole.
+    pub fn all(sources: I) -> OnlyNew<I> {
+        OnlyNew { sources, ledger: None }
     }
 }
 
 impl<I: Iterator<Item = Source>> Iterator for OnlyNew<I> {
-    type Item = Source;
+    type Item = Listed;
 
-    fn next(&mut self) -> Option<Source> {
-        match self.chooser.choose(self.sources.next()?) {
+    fn next(&mut self) -> Option<Listed> {
+        self.sources.next().map(|source| Listed { source, ledger: self.ledger.clone() })
+    }
+}
+
+/// A source of the list.
+pub struct Listed {
+    source: Source,
+    ledger: Option<Arc<(Chooser, Arc<Stop>)>>,
+}
+
+impl Undecided for Listed {
+    fn decide(self) -> Option<Source> {
+        let Some(ledger) = self.ledger else { return Some(self.source) };
+        let (chooser, stop) = &*ledger;
+        match chooser.choose(self.source) {
             // Told to stop while it looked into the file, the ledger knows nothing of it.
-            Ok(_) if self.stop.is_raised() => None,
+            Ok(_) if stop.is_raised() => None,
             Ok(source) => Some(source),
             Err(error) => {
-                self.stop.raise(Reason::Failed(error));
+                stop.raise(Reason::Failed(error));
                 None
             }
         }

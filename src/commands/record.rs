@@ -8,7 +8,7 @@ use crate::cli;
 use crate::commands::only_new::OnlyNew;
 use crate::config::{LedgerConfig, LoadConfig, Resume};
 use crate::error::{Error, Result};
-use crate::ledger::{Chooser, Destination, Kept, Ledger, Run, RunSpec};
+use crate::ledger::{Beside, Chooser, Destination, Kept, Ledger, Run, RunSpec};
 use crate::opensearch::{Address, Client};
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
@@ -18,12 +18,22 @@ use crate::pipeline::stop::Stop;
 /// How large a file beside the ledger may become, in bytes. A file that the user names has no limit.
 const BESIDE_BYTES_MAX: u64 = 1 << 30;
 
+/// The cluster that documents go to.
+pub struct Cluster<'a> {
+    /// Its uuid, if it tells.
+    pub uuid: Option<String>,
+    /// Its hosts, as the user named them.
+    pub urls: &'a [String],
+}
+
 /// A load in the ledger.
 pub struct Record {
     /// The run.
     pub run: Run,
     /// The ledger that it is in.
     pub ledger: Ledger,
+    /// What it calls the cluster.
+    pub cluster: String,
     chooser: Chooser,
 }
 
@@ -35,7 +45,7 @@ impl Record {
     pub fn begin(
         config: &LoadConfig,
         client: &Arc<Client>,
-        cluster: String,
+        cluster: &Cluster<'_>,
         stop: &Arc<Stop>,
     ) -> Result<(Option<Record>, Keep)> {
         let mut keep = Keep {
@@ -55,7 +65,15 @@ impl Record {
             return Ok((None, keep));
         };
         let ledger = Ledger::open(path)?;
-        let spec = spec(config, cluster);
+        let cluster = ledger.cluster(cluster.uuid.as_deref(), cluster.urls)?;
+        let spec = spec(config, cluster, *again);
+        if resume.is_none() {
+            for (which, path) in [(Beside::Malformed, &malformed), (Beside::DeadLetters, &dead_letters)] {
+                if let Some(path) = path {
+                    ledger.cut_back_others(&spec, which, path)?;
+                }
+            }
+        }
         let (mut run, before) = match resume {
             None => (ledger.begin(&spec)?, None),
             Some(which) => {
@@ -75,8 +93,8 @@ impl Record {
         (keep.malformed, keep.dead_letters) = (Some(malformed.0), Some(dead_letters.0));
         let client = Arc::clone(client);
         let ask_index = Box::new(move |index: &str| client.index_now(index));
-        let chooser = run.chooser(&spec, *again, resume.is_some(), ask_index, stop)?;
-        Ok((Some(Record { run, ledger, chooser }), keep))
+        let chooser = run.chooser(&spec, resume.is_some(), ask_index, stop)?;
+        Ok((Some(Record { run, ledger, cluster: spec.destination.cluster, chooser }), keep))
     }
 
     /// The sources with what the ledger says of each, and the run to be told of their progress.
@@ -120,7 +138,7 @@ fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Re
     }
 }
 
-fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
+fn spec(config: &LoadConfig, cluster: String, again: bool) -> RunSpec {
     let writing = &config.writing;
     RunSpec {
         command: command(std::env::args_os()),
@@ -140,6 +158,7 @@ fn spec(config: &LoadConfig, cluster: String) -> RunSpec {
         },
         namespace: config.sources.namespace.clone(),
         source_name: config.sources.source_name.clone(),
+        again,
     }
 }
 

@@ -44,7 +44,7 @@ pub fn reload(args: &cli::ReloadArgs) -> Result<u8> {
     let LedgerConfig::On { path, resume, .. } = &config.load.ledger else { unreachable!("a reload has a ledger") };
     let (ledger, resume) = (Ledger::open(path)?, resume.clone());
     let client = Client::new(client_options(&config.server)?)?;
-    let cluster = cluster_of(&client, &config.server.urls)?;
+    let cluster = cluster_of(&client, &ledger, &config.server.urls)?;
     let rules =
         Rules { name: &config.name.clone(), min_ratio: config.min_ratio, keep: config.keep, adopt: config.adopt };
     let runs = runs_of(&ledger, &cluster, &config.name.alias)?;

@@ -46,8 +46,10 @@ pub fn restore(args: &cli::RestoreArgs) -> Result<u8> {
     let ledger = if there { Some(Ledger::open(&config.ledger)?) } else { None };
     let profiles = ledger.as_ref().map_or(Ok(Vec::new()), Ledger::profiles)?;
     let client = config.server.as_ref().map(|server| Client::new(client_options(server)?)).transpose()?;
-    let cluster = match (&client, &config.server) {
-        (Some(client), Some(server)) if !profiles.is_empty() => Some(cluster_of(client, &server.urls)?),
+    let cluster = match (&ledger, &client, &config.server) {
+        (Some(ledger), Some(client), Some(server)) if !profiles.is_empty() => {
+            Some(cluster_of(client, ledger, &server.urls)?)
+        }
         _ => None,
     };
     let (mut rows, mut failed) = (Vec::new(), 0);
@@ -74,14 +76,14 @@ pub fn restore(args: &cli::RestoreArgs) -> Result<u8> {
     Ok(u8::from(failed > 0))
 }
 
-/// How a cluster is called in the ledger: its uuid, or where it does not tell, its address.
+/// How a cluster is called in the ledger: see [`Ledger::cluster`].
 ///
 /// # Errors
-/// It cannot be reached.
-pub fn cluster_of(client: &Client, urls: &[String]) -> Result<String> {
+/// It cannot be reached, or the ledger cannot be used.
+pub fn cluster_of(client: &Client, ledger: &Ledger, urls: &[String]) -> Result<String> {
     let info = client.info()?;
     let uuid = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
-    Ok(uuid.unwrap_or_else(|| urls.iter().min().cloned().unwrap_or_default()))
+    ledger.cluster(uuid.as_deref(), urls)
 }
 
 fn told(rows: &[(Profile, &str, String)], as_json: bool) -> Result<()> {

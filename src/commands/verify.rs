@@ -60,7 +60,7 @@ pub fn verify(args: &cli::VerifyArgs) -> Result<u8> {
         return Err(Error::failed(format!("run {} is at work as process {}", run.id, run.pid)).hint("wait for its end"));
     }
     let client = Client::new(client_options(&config.server)?)?;
-    let cluster = cluster_of(&client, &config.server.urls)?;
+    let cluster = cluster_of(&client, &ledger, &config.server.urls)?;
     if cluster != run.destination.cluster {
         return Err(Error::usage(format!("run {} went to another cluster ({})", run.id, run.destination.cluster)));
     }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -21,46 +22,73 @@ struct About {
     offset: u64,
 }
 
-/// Cuts `kept` back. `folders`: the working directories of the run's parts, which names in it may be relative to;
-/// `watermarks`: of the files that are not complete, by their canonical path.
+/// What cutting back made of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Its length now.
+    pub bytes: u64,
+    /// How much was taken out of its middle, before what a later run has added.
+    pub removed: u64,
+}
+
+/// Cuts `kept` back. `until`: where a later run began to add lines of its own, which stay; `folders`: the working
+/// directories of the run's parts, which names in it may be relative to; `watermarks`: of the files that are not
+/// complete, by their canonical path.
 ///
 /// # Errors
 /// If the file is there and cannot be read or written.
-pub(super) fn cut_back(kept: &Kept, folders: &[String], watermarks: &HashMap<PathBuf, u64>) -> Result<()> {
+pub(super) fn cut_back(
+    kept: &Kept,
+    until: Option<u64>,
+    folders: &[String],
+    watermarks: &HashMap<PathBuf, u64>,
+) -> Result<Cut> {
     // A pipe or a device keeps nothing; a file that is gone was taken away by somebody who had read it.
     if !std::fs::metadata(&kept.path).is_ok_and(|metadata| metadata.is_file()) {
-        return Ok(());
+        return Ok(Cut { bytes: kept.bytes, removed: 0 });
     }
-    cut(kept, |source| watermark_of(source, folders, watermarks)).map_err(|error| {
+    cut(kept, until, |source| watermark_of(source, folders, watermarks)).map_err(|error| {
         Error::failed(format!("cannot cut {} back to where the run was: {}", kept.path.display(), io_reason(&error)))
             .hint("move it away, then go on with --resume")
     })
 }
 
-fn cut(kept: &Kept, watermark_of: impl Fn(&str) -> Option<u64>) -> io::Result<()> {
+fn cut(kept: &Kept, until: Option<u64>, watermark_of: impl Fn(&str) -> Option<u64>) -> io::Result<Cut> {
     let file = OpenOptions::new().read(true).write(true).open(&kept.path)?;
-    if file.metadata()?.len() > kept.bytes {
+    if until.is_none() && file.metadata()?.len() > kept.bytes {
         file.set_len(kept.bytes)?;
     }
-    if !lines(&file, kept.from, |_| Ok(()), &watermark_of)? {
-        return file.sync_all();
+    let before = file.metadata()?.len();
+    let own = Own { lines: kept.from..until.unwrap_or(u64::MAX), stored: kept.bytes };
+    if !lines(&file, &own, |_| Ok(()), &watermark_of)? {
+        file.sync_all()?;
+        return Ok(Cut { bytes: before, removed: 0 });
     }
     let folder = kept.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let new = tempfile::NamedTempFile::new_in(folder)?;
     let mut output = BufWriter::new(new.as_file());
-    lines(&File::open(&kept.path)?, kept.from, |line| output.write_all(line), &watermark_of)?;
+    lines(&File::open(&kept.path)?, &own, |line| output.write_all(line), &watermark_of)?;
     output.flush()?;
     drop(output);
     new.as_file().set_permissions(file.metadata()?.permissions())?;
     new.as_file().sync_all()?;
+    let bytes = new.as_file().metadata()?.len();
     new.persist(&kept.path)?;
-    Ok(())
+    Ok(Cut { bytes, removed: before - bytes })
 }
 
-/// Gives the first `from` bytes and each line before its file's watermark to `keep`, and says whether there are others.
+/// Which lines of a file are the run's own.
+struct Own {
+    /// Where they are, in bytes. All others stay.
+    lines: Range<u64>,
+    /// Those behind this place were written after the last watermark was stored.
+    stored: u64,
+}
+
+/// Gives other runs' lines and each line before its file's watermark to `keep`, and says whether there are others.
 fn lines(
     file: &File,
-    from: u64,
+    own: &Own,
     mut keep: impl FnMut(&[u8]) -> io::Result<()>,
     watermark_of: impl Fn(&str) -> Option<u64>,
 ) -> io::Result<bool> {
@@ -73,14 +101,16 @@ fn lines(
         if reader.read_until(b'\n', &mut line)? == 0 {
             return Ok(others);
         }
-        let is_other_run_s = at < from;
+        let (is_own, is_stored) = (own.lines.contains(&at), at < own.stored);
         at += line.len() as u64;
-        // What is no line of ours is kept, whatever it is.
-        let behind = !is_other_run_s
-            && serde_json::from_slice::<About>(&line).is_ok_and(|about| {
+        let mut is_behind = || {
+            // What is no line of ours is kept, whatever it is.
+            serde_json::from_slice::<About>(&line).is_ok_and(|about| {
                 let watermark = *known.entry(about.source).or_insert_with_key(|source| watermark_of(source));
                 watermark.is_some_and(|watermark| about.offset >= watermark)
-            });
+            })
+        };
+        let behind = is_own && (!is_stored || is_behind());
         if behind {
             others = true;
         } else {
@@ -121,10 +151,10 @@ mod tests {
         let watermarks = HashMap::from([(std::fs::canonicalize(&log).unwrap(), 100), (PathBuf::from("-"), 5)]);
         std::fs::write(&path, [all.clone(), behind].concat()).unwrap();
         let kept = Kept { path: path.clone(), from: 0, bytes: all.len() as u64 };
-        cut_back(&kept, &here, &watermarks).unwrap();
+        cut_back(&kept, None, &here, &watermarks).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), [before, line(a, 99)].concat());
         let gone = Kept { path: folder.path().join("gone"), from: 0, bytes: 4 };
-        cut_back(&gone, &here, &watermarks).unwrap();
+        cut_back(&gone, None, &here, &watermarks).unwrap();
     }
 
     #[test]
@@ -144,7 +174,7 @@ mod tests {
         let marks = ["one/a.log", "one/same.log", "two/same.log"].map(|name| (root.join(name), 50));
         let folders = ["one", "two"].map(|name| root.join(name).display().to_string());
         let kept = Kept { path: path.clone(), from: other_run_s.len() as u64, bytes: u64::MAX };
-        cut_back(&kept, &folders, &HashMap::from(marks)).unwrap();
+        cut_back(&kept, None, &folders, &HashMap::from(marks)).unwrap();
         let left = [other_run_s, line("a.log", 5), line("same.log", 100)].concat();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
     }

@@ -11,31 +11,36 @@
 //! ```
 
 mod choose; // what is to be done with a source
+mod recognise; // which of the files that were loaded before it is
+mod claim; // this run reads it, and nobody else
 mod cut_back; // the files beside a run, before it goes on
 mod look; // whether a file holds what was loaded before
 mod owner; // the process of a run
 mod profiles; // settings that an index has only while it is loaded
 mod records; // what the tables hold
 mod run; // progress, gathered and stored
+mod sent; // how far documents were handed out for sending
 mod store; // SQLite, opened carefully
 
 #[cfg(test)]
 mod tests; // logrotate's nights, kills, two at once
 
+use choose::Indices;
 pub use choose::{AskIndex, Chooser};
 pub use owner::Owner;
 pub use profiles::{Hold, Profile, Release};
-pub use records::{Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
+pub use records::{Beside, Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
 pub use run::{KillPoint, Run};
+pub use sent::Sent;
 pub use store::default_path;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::error::{Error, Result};
 use crate::pipeline::stop::Stop;
@@ -47,6 +52,15 @@ use store::{Safe, Store, Trouble};
 pub struct Ledger {
     store: Store,
     owner: Owner,
+}
+
+/// Who goes on with a run whose files are cut back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GoesOn {
+    /// It does itself, and adds to the file's end.
+    This,
+    /// A run of its own.
+    Another,
 }
 
 /// What a run is, as far as the ledger has to know.
@@ -64,6 +78,8 @@ pub struct RunSpec {
     pub namespace: String,
     /// `--source-name`.
     pub source_name: Option<String>,
+    /// `--again`: loads what is loaded already. A run that is gone on with is what it was begun as.
+    pub again: bool,
 }
 
 impl Ledger {
@@ -89,8 +105,8 @@ impl Ledger {
             let destination = spec.destination.number(transaction)?;
             transaction.execute(
                 "INSERT INTO runs (parts, started_ms, pid, pid_started, command, sources, folders, naming, destination,
-                    state, totals)
-                 VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?)",
+                    state, totals, again)
+                 VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
                 params![
                     Timestamp::now().as_millisecond(),
                     self.owner.pid,
@@ -101,9 +117,11 @@ impl Ledger {
                     spec.naming(),
                     destination,
                     json(&RunTotals::default()),
+                    spec.again,
                 ],
             )?;
-            Ok(self.run_of(transaction.last_insert_rowid(), destination, spec, RunTotals::default()))
+            let id = transaction.last_insert_rowid();
+            Ok(self.run_of(id, destination, spec, RunTotals::default(), spec.again))
         })
     }
 
@@ -132,25 +150,131 @@ impl Ledger {
                     exit_code = NULL, folders = ? WHERE id = ?",
                 params![self.owner.pid, self.owner.started, json(&folders), record.id],
             )?;
-            Ok((self.run_of(record.id, destination, spec, record.totals), record))
+            Ok((self.run_of(record.id, destination, spec, record.totals, record.again), record))
         })?;
-        let watermarks = self.store.read(|connection| {
-            let sql = format!("{SELECT_FILES} WHERE files.run = ? AND files.state = 'in_progress'");
-            let rows = rows(connection, &sql, [run.id], FileRecord::from_row)?;
-            Ok(rows.into_iter().map(|row| (row.path, row.mark.offset)).collect::<HashMap<_, _>>())
-        })?;
-        for kept in [&record.malformed, &record.dead_letters].into_iter().flatten() {
-            cut_back::cut_back(kept, &record.folders, &watermarks)?;
+        for which in [Beside::Malformed, Beside::DeadLetters] {
+            self.cut_back(&record, which, GoesOn::This)?;
         }
         Ok(run)
     }
 
-    fn run_of(&self, id: i64, destination: i64, spec: &RunSpec, totals: RunTotals) -> Run {
+    /// Cuts the file at `path`, to which a new run is about to add lines, back to what belongs to the watermarks of
+    /// earlier runs of the same load that did not come to their end: the new run goes on at these, meets the lines behind
+    /// them again, and would keep them twice.
+    ///
+    /// # Errors
+    /// If the file cannot be cut, or the ledger cannot be used.
+    pub fn cut_back_others(&self, spec: &RunSpec, which: Beside, path: &Path) -> Result<()> {
+        let sharing = self.sharing(which, path)?;
+        for record in sharing.iter().filter(|run| run.sources == spec.sources && run.destination == spec.destination) {
+            // An earlier one may have been shortened or moved by the one before.
+            let record = self.run(record.id)?;
+            if !matches!(record.state, RunState::Running | RunState::Complete) {
+                self.cut_back(&record, which, GoesOn::Another)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs that keep lines in the file at `path`, in the order in which they began.
+    fn sharing(&self, which: Beside, path: &Path) -> Result<Vec<RunRecord>> {
+        let sql = format!("{SELECT_RUNS} WHERE {}_path = ? ORDER BY runs.id", which.column());
+        self.store.read(|connection| rows(connection, &sql, [records::path_bytes(path)], RunRecord::from_row))
+    }
+
+    /// Cuts a file beside a run that did not come to its end back to what belongs to its watermarks, and remembers the
+    /// file's new length.
+    fn cut_back(&self, record: &RunRecord, which: Beside, goes_on: GoesOn) -> Result<()> {
+        let Some(kept) = record.kept(which) else { return Ok(()) };
+        let mut others = self.sharing(which, &kept.path)?;
+        others.retain(|run| run.id != record.id);
+        let behind = |run: &RunRecord| run.kept(which).map(|kept| kept.from).filter(|&from| from >= kept.bytes);
+        // What later runs have added stays. (One that began in an empty file began there, too, and is no later one.)
+        let until = others.iter().filter(|run| run.id > record.id).filter_map(behind).min();
+        let bytes = if others.iter().any(|run| run.state == RunState::Running) {
+            // Somebody writes to it. A line that is there twice is better than one that is lost.
+            std::fs::metadata(&kept.path).map_or(kept.bytes, |metadata| metadata.len())
+        } else {
+            let watermarks = self.watermarks(record.id)?;
+            let cut = cut_back::cut_back(kept, until, &record.folders, &watermarks)?;
+            if cut.removed > 0
+                && let Some(until) = until
+            {
+                self.moved(which, &kept.path, until, cut.removed)?;
+            }
+            match (goes_on, until) {
+                (GoesOn::Another, Some(until)) => until - cut.removed,
+                _ => cut.bytes,
+            }
+        };
+        let sql = format!("UPDATE runs SET {}_bytes = ? WHERE id = ?", which.column());
+        self.store.write(Safe::OnDisk, |transaction| {
+            transaction.execute(&sql, params![bytes as i64, record.id])?;
+            Ok(())
+        })
+    }
+
+    /// The lines that runs added to a file behind `until` have moved up.
+    fn moved(&self, which: Beside, path: &Path, until: u64, by: u64) -> Result<()> {
+        let column = which.column();
+        let sql = format!(
+            "UPDATE runs SET {column}_from = {column}_from - ?1, {column}_bytes = {column}_bytes - ?1
+             WHERE {column}_path = ?2 AND {column}_from >= ?3"
+        );
+        self.store.write(Safe::OnDisk, |transaction| {
+            transaction.execute(&sql, params![by as i64, records::path_bytes(path), until as i64])?;
+            Ok(())
+        })
+    }
+
+    /// The files that a run is the last to have read and not to their end, with their watermarks.
+    fn watermarks(&self, run: i64) -> Result<HashMap<PathBuf, u64>> {
+        let sql = format!("{SELECT_FILES} WHERE files.run = ? AND files.state = 'in_progress'");
+        let rows = self.store.read(|connection| rows(connection, &sql, [run], FileRecord::from_row))?;
+        Ok(rows.into_iter().map(|row| (row.path, row.mark.offset)).collect())
+    }
+
+    /// What a cluster is called in destinations: by its uuid. Where nobody may ask for that, it is known by the URLs under
+    /// which it was reached before, with or without a uuid; and a new one by the smallest of its URLs.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used.
+    pub fn cluster(&self, uuid: Option<&str>, urls: &[String]) -> Result<String> {
+        self.store.write(Safe::OnDisk, |transaction| {
+            let known = |sql: &str| -> Result<Option<String>, Trouble> {
+                for url in urls {
+                    if let Some(cluster) = transaction.query_row(sql, [url], |row| row.get(0)).optional()? {
+                        return Ok(Some(cluster));
+                    }
+                }
+                Ok(None)
+            };
+            let cluster = match uuid {
+                Some(uuid) => uuid.to_owned(),
+                None => match known("SELECT cluster FROM urls WHERE url = ?")? {
+                    Some(cluster) => cluster,
+                    None => known("SELECT cluster FROM destinations WHERE cluster = ? LIMIT 1")?
+                        .or_else(|| urls.iter().min().cloned())
+                        .unwrap_or_default(),
+                },
+            };
+            // Another cluster may be at a URL by now: who knows the uuid knows better.
+            let conflict = if uuid.is_some() { "REPLACE" } else { "IGNORE" };
+            for url in urls {
+                let sql = format!("INSERT OR {conflict} INTO urls (url, cluster) VALUES (?, ?)");
+                transaction.execute(&sql, [url, &cluster])?;
+            }
+            Ok(cluster)
+        })
+    }
+
+    fn run_of(&self, id: i64, destination: i64, spec: &RunSpec, totals: RunTotals, again: bool) -> Run {
         Run {
             store: self.store.clone(),
             id,
             destination,
             naming: spec.naming(),
+            again,
             totals,
             seconds_before: totals.seconds,
             open: HashMap::new(),
@@ -231,19 +355,12 @@ impl Ledger {
 }
 
 impl Run {
-    /// What decides about the run's sources. `again`: loads what is loaded already; `resumes`: it was made by
-    /// [`Ledger::resume`]; `ask_index` is asked once for each index that files to be left out went to.
+    /// What decides about the run's sources. `resumes`: it was made by [`Ledger::resume`]; `ask_index` is asked once for
+    /// each index that files to be left out went to.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub fn chooser(
-        &self,
-        spec: &RunSpec,
-        again: bool,
-        resumes: bool,
-        ask_index: AskIndex,
-        stop: &Arc<Stop>,
-    ) -> Result<Chooser> {
+    pub fn chooser(&self, spec: &RunSpec, resumes: bool, ask_index: AskIndex, stop: &Arc<Stop>) -> Result<Chooser> {
         let rows_before = self.store.read(|connection| {
             Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM files", [], |row| row.get(0))?)
         })?;
@@ -251,16 +368,14 @@ impl Run {
             store: self.store.clone(),
             run: self.id,
             destination: self.destination,
-            again,
+            again: self.again,
             namespace: spec.namespace.clone(),
             resumes,
             may_confirm: spec.may_confirm(),
-            ask_index,
-            indices_known: HashMap::new(),
+            indices: Mutex::new(Indices::new(ask_index)),
             stop: Arc::clone(stop),
             rows_before,
-            mine: HashSet::new(),
-            identities: HashSet::new(),
+            taken: Mutex::default(),
         })
     }
 }
@@ -323,6 +438,8 @@ fn may_go_on(record: &RunRecord, spec: &RunSpec) -> Result<()> {
 }
 
 fn forget(transaction: &Transaction<'_>, id: i64) -> Result<(), Trouble> {
+    transaction
+        .execute("DELETE FROM parts WHERE run = ? OR whole IN (SELECT id FROM files WHERE run = ?)", [id, id])?;
     transaction.execute("DELETE FROM files WHERE run = ?", [id])?;
     transaction.execute("DELETE FROM made_indices WHERE run = ?", [id])?;
     transaction.execute("DELETE FROM runs WHERE id = ?", [id])?;

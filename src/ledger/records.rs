@@ -159,6 +159,27 @@ pub struct RunRecord {
     /// The hash of `--namespace` and `--source-name`.
     #[serde(skip)]
     pub(super) naming: i64,
+    /// Whether it loads what was loaded before it.
+    pub again: bool,
+}
+
+/// Which file beside a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// That of malformed lines.
+    Malformed,
+    /// That of rejected documents.
+    DeadLetters,
+}
+
+impl Beside {
+    /// How its columns begin.
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Beside::Malformed => "malformed",
+            Beside::DeadLetters => "dead_letters",
+        }
+    }
 }
 
 /// A file beside the run, and the length of it that belongs to the stored watermarks.
@@ -175,12 +196,19 @@ pub struct Kept {
 
 /// Selects runs; to be followed by a WHERE clause on `runs` or an ORDER.
 pub(super) const SELECT_RUNS: &str = "
-    SELECT runs.id, parts, state, exit_code, started_ms, ended_ms, pid, pid_started, command, sources, folders, naming, totals,
+    SELECT runs.id, parts, state, exit_code, started_ms, ended_ms, pid, pid_started, command, sources, folders, naming, totals, again,
            malformed_path, malformed_from, malformed_bytes, dead_letters_path, dead_letters_from, dead_letters_bytes,
            cluster, index_pattern, id_mode, schema, pipeline
     FROM runs JOIN destinations ON destinations.id = runs.destination ";
 
 impl RunRecord {
+    pub(super) fn kept(&self, which: Beside) -> Option<&Kept> {
+        match which {
+            Beside::Malformed => self.malformed.as_ref(),
+            Beside::DeadLetters => self.dead_letters.as_ref(),
+        }
+    }
+
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         let owner = Owner { pid: row.get("pid")?, started: row.get("pid_started")? };
         let kept = |what: &str| -> rusqlite::Result<Option<Kept>> {
@@ -211,6 +239,7 @@ impl RunRecord {
             dead_letters: kept("dead_letters")?,
             folders: from_json(row, "folders")?,
             naming: row.get("naming")?,
+            again: row.get("again")?,
         })
     }
 }
@@ -290,8 +319,10 @@ pub struct FileRecord {
     /// End and tail of what was read, a half last line that was taken included.
     pub(super) reached: (u64, u64),
     pub(super) unfinished: u64,
-    /// Whether the run that read it last may have been the first to send its lines.
-    pub(super) first_sent: bool,
+    /// Lines that start before this place may have been sent by others than the run that read it last.
+    pub(super) sent_from: u64,
+    /// Lines that start at or behind this place were never sent.
+    pub(super) sent: u64,
     /// A run that says it is reading it, and the process of that run.
     pub(super) claim: Option<(i64, Owner)>,
 }
@@ -338,7 +369,8 @@ impl FileRecord {
             },
             reached: (row.get::<_, i64>("reached")? as u64, row.get::<_, i64>("reached_tail")? as u64),
             unfinished: row.get::<_, i64>("unfinished")? as u64,
-            first_sent: row.get("first_sent")?,
+            sent_from: row.get::<_, i64>("sent_from")? as u64,
+            sent: row.get::<_, i64>("sent")? as u64,
             claim,
         })
     }

@@ -16,6 +16,7 @@ use rusqlite::params;
 
 use super::choose::{UNTRACKED, encoding_name};
 use super::records::{FileRecord, FileState, RunTotals, SELECT_FILES, json, path_bytes, rows};
+use super::sent::Sent;
 use super::store::{Safe, Store};
 use crate::error::{Kind, Result};
 use crate::pipeline::report::collect::{FileProgress, Progress};
@@ -46,6 +47,8 @@ pub struct Run {
     pub(super) id: i64,
     pub(super) destination: i64,
     pub(super) naming: i64,
+    /// Whether it was begun with `--again`.
+    pub(super) again: bool,
     /// The sums of all parts.
     pub(super) totals: RunTotals,
     /// How many of the seconds are from earlier parts.
@@ -136,6 +139,12 @@ impl Run {
         })
     }
 
+    /// What is to hear of documents before they are sent; see
+    /// [`Destination::telling`](crate::pipeline::sink::Destination::telling).
+    pub fn sent(&self) -> Sent {
+        Sent { store: self.store.clone() }
+    }
+
     /// A test aid: kills this process at the n-th passing (from 1) of a point.
     pub fn kill_at(&mut self, point: KillPoint, nth: u64) {
         self.kill_at = Some((point, nth));
@@ -147,7 +156,7 @@ impl Run {
     /// If the ledger or a file beside it cannot be written. It says so once.
     pub fn progress(&mut self, progress: &Progress<'_>) -> Result<()> {
         match progress {
-            Progress::Watermark(file) => self.gather(file, None),
+            Progress::Watermark(file) => self.gather(file, None)?,
             Progress::Done(file) => {
                 let done = match &file.report.status {
                     FileStatus::Loaded if file.report.law_holds() => (FileState::Complete, None),
@@ -157,7 +166,7 @@ impl Run {
                     _ => (FileState::InProgress, None),
                 };
                 self.totals.loaded += u64::from(file.report.status == FileStatus::Loaded);
-                self.gather(file, Some(done));
+                self.gather(file, Some(done))?;
                 self.open.remove(&file.file.id);
             }
             Progress::NotOpened(_) | Progress::Tick(_) => {}
@@ -166,7 +175,7 @@ impl Run {
         if is_time { self.store() } else { Ok(()) }
     }
 
-    fn gather(&mut self, progress: &FileProgress<'_>, done: Option<(FileState, Option<String>)>) {
+    fn gather(&mut self, progress: &FileProgress<'_>, done: Option<(FileState, Option<String>)>) -> Result<()> {
         let FileProgress { file, watermark, whole_lines, report, indices } = progress;
         let start = file.start.as_ref();
         let open =
@@ -182,8 +191,15 @@ impl Run {
         self.totals.bytes_read += bytes - open.summed_bytes;
         (open.summed, open.summed_bytes) = (counts, bytes);
 
-        if open.row == Some(UNTRACKED) {
-            return;
+        match open.row {
+            Some(UNTRACKED) => return Ok(()),
+            Some(part) if part < UNTRACKED => {
+                return match done {
+                    Some((FileState::Damaged, Some(why))) => self.part_is_damaged(-part, watermark.offset, &why),
+                    _ => Ok(()),
+                };
+            }
+            _ => {}
         }
         let stream = open.row.is_none().then(|| Stream {
             identity: file.identity,
@@ -195,6 +211,21 @@ impl Run {
         let unfinished = report.unfinished.map_or(0, |line| line.bytes);
         let (whole, reached) = (**whole_lines, **watermark);
         self.gathered.insert(file.id, Gathered { row: open.row, whole, reached, indices, unfinished, done, stream });
+        Ok(())
+    }
+
+    /// Remembers where a file is damaged that holds nothing new, so that it is not read and reported every night.
+    fn part_is_damaged(&mut self, part: i64, offset: u64, why: &str) -> Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        let stored = self.store.write(Safe::OnDisk, |transaction| {
+            let sql = "UPDATE parts SET damage = ?, why = ? WHERE id = ?";
+            transaction.execute(sql, params![offset as i64, why, part])?;
+            Ok(())
+        });
+        self.failed = stored.is_err();
+        stored
     }
 
     /// Stores what was gathered, and comes back when it is safe. For whoever has to promise something: that a message
@@ -319,8 +350,8 @@ impl Run {
     ) -> Result<i64, super::store::Trouble> {
         transaction.execute(
             "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns, encoding,
-                watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run)
-             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, 0, '{}', 0, 0, 0, '[]', 'in_progress', ?)",
+                watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, sent)
+             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, 0, '{}', 0, 0, 0, '[]', 'in_progress', ?, ?)",
             params![
                 self.destination,
                 self.naming,
@@ -329,6 +360,8 @@ impl Run {
                 path_bytes(&stream.path),
                 stream.encoding,
                 self.id,
+                // It gets its row too late to be told what was sent before.
+                i64::MAX,
             ],
         )?;
         Ok(transaction.last_insert_rowid())
@@ -384,6 +417,7 @@ impl Run {
             )?;
             self.complete_uuids(transaction)?;
             // What was claimed and turned out to be no log. A run that may go on still has to know what it began.
+            transaction.execute("DELETE FROM parts WHERE run = ? AND why IS NULL", [self.id])?;
             if state == "complete" {
                 transaction.execute(
                     "DELETE FROM files WHERE claim = ? AND watermark = 0 AND reached = 0 AND state = 'in_progress'",

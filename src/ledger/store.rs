@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -135,6 +135,44 @@ CREATE TABLE made_indices (
 );
 ";
 
+/// What version 5 added.
+const TABLES_5: &str = "
+-- Whether the run was begun with --again; then it goes on so.
+ALTER TABLE runs ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+-- Documents of lines before `sent` may have been written; those from `sent_from` on by the run that reads the file, and
+-- by nobody before it. Both in plain bytes.
+ALTER TABLE files ADD COLUMN sent_from INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+UPDATE files SET sent_from = CASE first_sent WHEN 0 THEN 9223372036854775807 ELSE 0 END,
+                 sent = CASE state WHEN 'in_progress' THEN 9223372036854775807 ELSE reached END;
+ALTER TABLE files DROP COLUMN first_sent;
+-- Where clusters were reached: who may not ask for a cluster's uuid knows it by its URLs.
+CREATE TABLE urls (
+    url     TEXT PRIMARY KEY,
+    cluster TEXT NOT NULL -- as in destinations
+) WITHOUT ROWID;
+-- Packed files that hold only the beginning of what `whole` tells of.
+CREATE TABLE parts (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    whole    INTEGER NOT NULL, -- of files
+    dev      INTEGER NOT NULL, -- these four as in files
+    ino      INTEGER NOT NULL,
+    size     INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    damage   INTEGER,          -- where in the plain bytes it is damaged, once that is known
+    why      TEXT,             -- and how
+    run      INTEGER NOT NULL  -- the last that read it
+);
+CREATE INDEX parts_by_inode ON parts (dev, ino);
+CREATE INDEX runs_by_malformed ON runs (malformed_path);
+CREATE INDEX runs_by_dead_letters ON runs (dead_letters_path);
+";
+
+/// A ledger of up to this many bytes is looked through whenever it is opened, which takes 0.1 s at most where the file
+/// is cached. Of a larger one (some hundred thousand files) only the runs are; whatever else is damaged is told when it
+/// is met.
+const CHECKED_BYTES_MAX: i64 = if cfg!(test) { 1 << 20 } else { 32 << 20 }; // tests do not fill disks
+
 /// The open file. Handles of it share one connection.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -195,9 +233,18 @@ impl Store {
                 Error::failed(message).hint("use that one, or name another with --ledger FILE"),
             ));
         }
-        let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if checked != "ok" {
-            return Err(Opening::Other(damaged(&self.path, &checked)));
+        let bytes = ask(&connection, "PRAGMA page_count")? * ask(&connection, "PRAGMA page_size")?;
+        let checks: &[&str] = match (tables, bytes <= CHECKED_BYTES_MAX) {
+            (0, _) => &[], // to be made
+            (_, true) => &["PRAGMA quick_check(1)"],
+            // That the file is shorter than it says shows without being looked for.
+            (_, false) => &["PRAGMA quick_check(destinations)", "PRAGMA quick_check(runs)"],
+        };
+        for check in checks {
+            let checked: String = connection.query_row(check, [], |row| row.get(0))?;
+            if checked != "ok" {
+                return Err(Opening::Other(damaged(&self.path, &checked)));
+            }
         }
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
@@ -220,6 +267,9 @@ impl Store {
         }
         if version < 4 {
             transaction.execute_batch(TABLES_4)?;
+        }
+        if version < 5 {
+            transaction.execute_batch(TABLES_5)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -385,7 +435,7 @@ mod tests {
         drop(connection);
         let store = Store::open(&path).unwrap();
         store
-            .read(|connection| Ok(connection.execute_batch("SELECT first_sent FROM files; SELECT url FROM profiles")?))
+            .read(|connection| Ok(connection.execute_batch("SELECT sent_from FROM files; SELECT url FROM profiles")?))
             .unwrap();
         Store::open(&path).unwrap();
     }
@@ -447,6 +497,56 @@ mod tests {
             refused("file.txt/ledger.db", &|path| std::fs::write(path.parent().unwrap(), "").unwrap())
                 .contains("cannot make")
         );
+    }
+
+    /// A ledger of more than [`CHECKED_BYTES_MAX`].
+    fn make_large(path: &Path) {
+        let store = Store::open(path).unwrap();
+        store
+            .write(Safe::FromKill, |transaction| {
+                transaction.execute_batch(
+                    "INSERT INTO destinations VALUES (1, 'c', 'i', 'source', '1', '');
+                     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+                     INSERT INTO files (destination, naming, identity, path, dev, ino, size, mtime_ns, encoding,
+                        watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run)
+                     SELECT 1, 0, randomblob(8), hex(randomblob(1500)), 1, i, 1, 1, 'plain', 1, 1, '{}', 1, 1, 0, '[]',
+                        'complete', 1 FROM n",
+                )?;
+                Ok(())
+            })
+            .unwrap();
+        drop(store);
+        assert!(std::fs::metadata(path).unwrap().len() as i64 > CHECKED_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_large_one_is_opened_quickly_and_its_damages_are_told_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.db");
+        make_large(&path);
+        let whole = std::fs::read(&path).unwrap();
+        Store::open(&path).unwrap();
+        // Cut.
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(Store::open(&path).unwrap_err().message.contains("damaged"));
+        // Its first pages overwritten: schema and runs.
+        let mut torn = whole.clone();
+        torn[4096..10 * 4096].fill(0xff);
+        std::fs::write(&path, torn).unwrap();
+        assert!(Store::open(&path).unwrap_err().message.contains("damaged"));
+        // Somewhere among the files: told by whoever comes upon it.
+        let mut torn = whole.clone();
+        let middle = whole.len() / 2 / 4096 * 4096;
+        torn[middle..middle + 40 * 4096].fill(0xff);
+        std::fs::write(&path, torn).unwrap();
+        let store = Store::open(&path).unwrap();
+        let error = store
+            .read(|connection| {
+                Ok(connection
+                    .query_row("SELECT sum(length(path) + tail) FROM files", [], |row| row.get::<_, i64>(0))?)
+            })
+            .unwrap_err();
+        assert!(error.message.contains("damaged") && error.hint.is_some(), "{error}");
     }
 
     #[test]

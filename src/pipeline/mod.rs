@@ -49,7 +49,7 @@ use report::collect::{Collector, Keep, Progress};
 use report::{Ended, Report};
 use serialize::{Block, Buffer, Plan};
 use sink::Sink;
-use source::Source;
+use source::Undecided;
 use stop::{Reason, Stop};
 
 /// What a run needs besides sources and sink.
@@ -89,11 +89,11 @@ const EVENTS_MAX: usize = 256;
 
 /// Hauls the lines of `sources` into `sink` and tells what became of each.
 ///
-/// `sources` is pulled by the readers, one at a time. `report` is the empty report to fill, `keep` takes the
+/// `sources` is pulled by the readers, one at a time, and decided side by side. `report` is the empty report to fill, `keep` takes the
 /// lines that became no document, and `on_progress` is called in this thread; its error ends the run. There always
 /// is a report, whatever happens: its `ended` says how it came to its end.
 pub fn run(
-    sources: impl Iterator<Item = Source> + Send,
+    sources: impl Iterator<Item: Undecided> + Send,
     sink: &Sink<'_>,
     options: &Options,
     stop: &Arc<Stop>,

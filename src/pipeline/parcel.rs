@@ -15,10 +15,22 @@ pub struct Parcel<T = Ticket> {
     pub range: Range<u64>,
     /// The chunk's place in input order.
     pub sequence: u64,
+    /// What came before of the same file.
+    pub earlier: Earlier,
     /// The documents, and the fate of the other lines.
     pub block: Block,
     /// The place in memory, given back with the receipt. Nobody on the way looks at it.
     pub ticket: T,
+}
+
+/// What the control plane knows of a file's documents before they are sent.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// How the control plane finds the file; 0 where it does not want to know.
+    pub tag: i64,
+    /// Where in the file's plain bytes an earlier part of this very run may have sent documents whose outcome it did not
+    /// live to learn. Those that are there already are the run's own.
+    pub confirms: Range<u64>,
 }
 
 impl<T> Parcel<T> {

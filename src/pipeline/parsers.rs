@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::pipeline::chunk::{Chunk, Lines};
 use crate::pipeline::memory::Sizes;
-use crate::pipeline::parcel::Parcel;
+use crate::pipeline::parcel::{Earlier, Parcel};
 use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::Event;
 use crate::pipeline::serialize::{self, Block, Buffer, Plan};
@@ -81,6 +81,10 @@ impl Parsers<'_> {
             self.blocks.give_back_if_fewer(self.count, std::mem::replace(&mut block, fitting));
         }
         ticket.keep(block.held_bytes() + PARCEL_BYTES);
-        Parcel { file: file.id, range, sequence, block, ticket }
+        let earlier = file
+            .start
+            .as_ref()
+            .map_or_else(Earlier::default, |start| Earlier { tag: start.tag, confirms: start.confirms.clone() });
+        Parcel { file: file.id, range, sequence, earlier, block, ticket }
     }
 }

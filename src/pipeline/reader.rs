@@ -19,7 +19,7 @@ use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
 use crate::pipeline::serialize::{Buffer, FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
-use crate::pipeline::source::{self, Map, OpenFile, Place, Source};
+use crate::pipeline::source::{self, Map, OpenFile, Place, Source, Undecided};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::tail::{End, Tail};
 use crate::pipeline::ticket::{Ticket, Tickets};
@@ -71,16 +71,18 @@ const BUFFER_BYTES_MAX: usize = 512 << 10;
 /// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
 struct Ended;
 
-impl<I: Iterator<Item = Source>> Readers<'_, I> {
+impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
     /// Reads one source after the other until there are no more or the run ends.
     pub fn work(&self, outlets: &Outlets) {
         while !self.stop.is_raised() {
-            let (id, source) = {
+            let (id, undecided) = {
                 let mut sources = self.sources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let Some(source) = sources.0.next() else { return };
+                let Some(undecided) = sources.0.next() else { return };
                 sources.1 += 1;
-                (sources.1 - 1, source)
+                (sources.1 - 1, undecided)
             };
+            // The list is free again: to decide may take long.
+            let Some(source) = undecided.decide() else { return };
             let known = outlets.events.send(Event::Named).is_ok();
             if !known || self.read(id, &source, outlets).is_err() {
                 return;

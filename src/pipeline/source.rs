@@ -5,6 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -47,10 +48,24 @@ pub struct Start {
     pub first_line: u64,
     /// Everything before this place is settled. If other bytes lie before it, the source is not read.
     pub mark: Mark,
-    /// Whether documents that are there already are this run's own, from before it was interrupted.
-    pub confirms: bool,
+    /// Documents of lines that start in this range of the plain bytes are this run's own where they are there already: an
+    /// earlier part of it may have sent them, and it was the first to do so.
+    pub confirms: Range<u64>,
     /// What the user should know, one sentence each without a final stop.
     pub notes: Vec<String>,
+}
+
+/// A source of which it is to be decided what is to be done with it. The list of sources is locked while one is taken
+/// off it, and to decide may take as long as unpacking it takes; so a list gives undecided ones.
+pub trait Undecided {
+    /// The source; `None` if the run ends instead.
+    fn decide(self) -> Option<Source>;
+}
+
+impl Undecided for Source {
+    fn decide(self) -> Option<Source> {
+        Some(self)
+    }
 }
 
 /// Where a source lies.

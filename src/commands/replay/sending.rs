@@ -16,7 +16,7 @@ use super::lines::{End, Lines};
 use super::totals::{Counts, FileTotals};
 use crate::config::{Chosen, ReplayConfig};
 use crate::error::{Error, io_reason};
-use crate::pipeline::parcel::Parcel;
+use crate::pipeline::parcel::{Earlier, Parcel};
 use crate::pipeline::report::dead_letters::{self, Letter};
 use crate::pipeline::report::progress::{Counters, Progress};
 use crate::pipeline::report::{DeadLetter, Receipt};
@@ -246,6 +246,7 @@ impl Filling {
             sequence: 0,
             file: u32::try_from(letters.file).expect("a command line holds no such number of files"),
             range: letters.first..letters.first + letters.origins.len() as u64,
+            earlier: Earlier::default(),
             block,
             ticket: letters,
         });

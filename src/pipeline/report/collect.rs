@@ -83,8 +83,8 @@ pub struct Keep {
     pub pipeline: Option<String>,
     /// The run stops when more documents are rejected than this number *and* than this part (0 to 1) of all.
     pub rejected_max: Option<(u64, f64)>,
-    /// Whether documents of streams that are there already are this run's own, from before it was interrupted. Of files
-    /// it is known one by one.
+    /// Whether documents of streams that begin at their start are this run's own where they are there already: it was
+    /// interrupted before anything of them was stored. Else it is known file by file, and by place.
     pub confirms_streams: bool,
     /// Whether nothing is ever confirmed: where ids are made of content, what is there may be anybody's equal line.
     pub never_confirms: bool,
@@ -238,7 +238,7 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
 
     fn settled(&mut self, mut receipt: Receipt) -> Result<()> {
         let open = self.open.get_mut(&receipt.file).expect("a file is opened before it is settled");
-        if open.file.start.as_ref().map_or(self.keep.confirms_streams, |start| start.confirms) {
+        if open.file.start.is_none() && self.keep.confirms_streams {
             receipt.outcomes.confirm_duplicates();
         }
         if self.keep.never_confirms {

@@ -98,6 +98,14 @@ impl<T> Batch<T> {
         name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or("")
     }
 
+    /// Whether document `n` may be one that an earlier part of this run has sent.
+    pub fn may_be_sent_before(&self, n: u32) -> bool {
+        let (part, document) = self.locate(n);
+        let part = &self.parts[part];
+        let line = part.range.start + u64::from(part.block.documents[document].line_start);
+        part.earlier.confirms.contains(&line)
+    }
+
     /// A request body of these documents, in order. One slice for each stretch of neighbours.
     pub fn body(&self, selection: &Selection) -> Body<'_> {
         let mut body = Body::default();
@@ -215,6 +223,7 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::pipeline::parcel::Earlier;
     use crate::pipeline::report::receipt::FileId;
     use crate::pipeline::serialize::Block;
     use crate::pipeline::serialize::{Document, Tally};
@@ -235,7 +244,8 @@ pub(crate) mod tests {
         if !documents.is_empty() {
             block.indices.push((Arc::from(index), documents.len() as u64));
         }
-        Parcel { sequence: 0, file, range: 1000..1000 + 100 * documents.len() as u64, block, ticket: file }
+        let range = 1000..1000 + 100 * documents.len() as u64;
+        Parcel { sequence: 0, file, range, earlier: Earlier::default(), block, ticket: file }
     }
 
     pub(crate) fn batch(parts: Vec<Parcel<u32>>) -> Batch<u32> {

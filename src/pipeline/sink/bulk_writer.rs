@@ -389,7 +389,7 @@ impl<'d> BulkWriter<'d> {
             match fate {
                 Fate::Indexed => results.of(batch, n).indexed += 1,
                 // Ours is the only hand that writes this id: what we may have written, we have.
-                Fate::Duplicate if job.unsure && to.confirms => {
+                Fate::Duplicate if to.confirms && (job.unsure || batch.may_be_sent_before(n)) => {
                     let outcomes = results.of(batch, n);
                     outcomes.indexed += 1;
                     outcomes.confirmed += 1;

@@ -76,6 +76,9 @@ type Prepare<'s> = Box<dyn Fn(&str) -> Result<()> + Send + Sync + 's>;
 /// Hears the name of an index that has just taken its first document.
 type FirstWritten<'s> = Box<dyn Fn(&Arc<str>) + Send + Sync + 's>;
 
+/// Hears what is about to be sent; see [`Destination::telling`].
+type BeforeSending<'s> = Box<dyn Fn(&[(i64, u64)]) -> Result<()> + Send + Sync + 's>;
+
 /// What all writers to one cluster share.
 pub struct Destination<'s> {
     pub(super) client: &'s Client,
@@ -87,6 +90,7 @@ pub struct Destination<'s> {
     pub(super) with_ids: bool,
     /// Whether a duplicate of what we may have written is ours.
     pub(super) confirms: bool,
+    before_sending: Option<BeforeSending<'s>>,
     pub(super) pace: Pace,
     pub(super) breaker: Breaker,
     pub(super) stats: Counters,
@@ -183,6 +187,7 @@ impl<'s> Destination<'s> {
             limits: options.limits,
             with_ids: options.with_ids,
             confirms: options.with_ids,
+            before_sending: None,
             pace: Pace::new(options.pace),
             breaker: Breaker::new(options.limits.give_up_after),
             stats: Counters::default(),
@@ -253,6 +258,31 @@ impl<'s> Destination<'s> {
     pub fn confirming(mut self, confirms: bool) -> Destination<'s> {
         self.confirms = confirms;
         self
+    }
+
+    /// Has `tell` hear of each file of which documents are about to be sent: its tag, and where in its plain bytes the
+    /// lines of these documents end. Whoever remembers that knows after a kill what may have been written. An error ends
+    /// the run before they are sent.
+    #[must_use]
+    pub fn telling(mut self, tell: impl Fn(&[(i64, u64)]) -> Result<()> + Send + Sync + 's) -> Destination<'s> {
+        self.before_sending = Some(Box::new(tell));
+        self
+    }
+
+    /// Tells of a batch that it is about to be sent.
+    pub(super) fn tell_of<T>(&self, batch: &Batch<T>) {
+        let Some(tell) = &self.before_sending else { return };
+        let with_documents = batch.parts().iter().filter(|part| !part.block.documents.is_empty());
+        let mut ends: Vec<(i64, u64)> = with_documents.map(|part| (part.earlier.tag, part.range.end)).collect();
+        ends.retain(|(tag, _)| *tag != 0);
+        // Of each file the last.
+        ends.sort_unstable_by_key(|&(tag, end)| (tag, std::cmp::Reverse(end)));
+        ends.dedup_by_key(|(tag, _)| *tag);
+        if !ends.is_empty()
+            && let Err(error) = tell(&ends)
+        {
+            self.fail(error);
+        }
     }
 
     /// One thread's hands.

@@ -131,6 +131,8 @@ fn write(
 ) {
     let mut writer = destination.writer();
     for batch in batches {
+        // If that fails the run has failed, and nothing is sent any more.
+        destination.tell_of(&batch);
         let delivery = writer.deliver(batch);
         let all = delivery.receipts.len() == delivery.parts.len();
         let mut tickets = Vec::with_capacity(delivery.parts.len());
