@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loghaul::cli::{Cli, Command, GUIDE};
+use loghaul::commands::ship;
 use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup, verify};
 
 fn main() -> ExitCode {
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Load(args)) => load::load(&args),
         Some(Command::Parse(args)) => parse::parse(&args),
+        Some(Command::Ship(args)) => ship::ship(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Setup(args)) => setup::setup(&args),
         Some(Command::Replay(args)) => replay::replay(&args),

@@ -42,12 +42,21 @@ fn batch_of(name: &str, documents: Vec<String>) -> Batch<usize> {
         block.tally = Tally { documents: documents.len() as u64, ..Tally::default() };
         block.indices = vec![(format!("logs-{file}").into(), documents.len() as u64)];
         let range = 0..10 * documents.len() as u64;
-        batch.push(Parcel { sequence: 0, file: file as u32, range, earlier: Earlier::default(), block, ticket: file });
+        batch.push(Parcel {
+            sequence: 0,
+            file: file as u32,
+            log: None,
+            range,
+            earlier: Earlier::default(),
+            block,
+            ticket: file,
+        });
     }
     // A block of blank lines only.
     batch.push(Parcel {
         sequence: 0,
         file: 9,
+        log: None,
         range: 0..1,
         earlier: Earlier::default(),
         block: Block::default(),

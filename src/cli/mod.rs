@@ -4,6 +4,7 @@
 //! each flag says its unit, its default and its range, and each command ends with examples.
 
 mod bench; // bench's own
+mod ship; // ship's own
 mod flags; // groups of flags that several commands share
 mod login; // who we are to OpenSearch
 mod profile; // the load profile's, and restore's
@@ -26,6 +27,7 @@ pub use reload::{ReloadArgs, RollbackArgs};
 pub use replay::ReplayArgs;
 pub use runs::{RunsArgs, RunsCommand};
 pub use setup::{Print, SetupArgs};
+pub use ship::ShipArgs;
 pub use verify::VerifyArgs;
 
 /// What `loghaul` without a command prints (to standard error, exit code 2).
@@ -40,6 +42,7 @@ loghaul hauls Apache access logs into OpenSearch and accounts for every line.
   loghaul bench access.log                               how fast each stage is on this machine
   loghaul reload web logs/*.gz --to URL                  everything anew, behind the alias web
   loghaul replay dead-letters.ndjson --to URL            send rejected documents again
+  loghaul ship /var/spool/loghaul --to URL               send what load --to dir:PATH has written
   loghaul runs                                           what was loaded, and when
 
 loghaul COMMAND --help tells all flags of a command, with examples.
@@ -65,6 +68,7 @@ Examples:
   loghaul load access.log --to https://joe@search.example.com:9200     (asks for the password)
   loghaul load access.log --to http://node1:9200 --to http://node2:9200 --json --quiet
   loghaul load 'logs/*.gz' --profile bulk --to http://localhost:9200    (no refresh, no replicas meanwhile)
+  loghaul load access.log --to dir:/var/spool/loghaul                   (for loghaul ship)
   loghaul load access.log --to null: --malformed junk.ndjson            (a rehearsal, no server)
 
 Exit codes, the first that fits:
@@ -112,6 +116,14 @@ pub enum Command {
     /// Gives the documents that load would send, in the order of the lines. Needs no server.
     #[command(after_help = "loghaul parse --help tells more, with examples.", after_long_help = PARSE_EXAMPLES)]
     Parse(Box<ParseArgs>),
+
+    /// Send the bodies that load --to dir:PATH has written
+    ///
+    /// From here or from another machine, with the guarantees of load: each body is compared with its checksum before any
+    /// of it is sent, trouble is met by retries and pauses, what is rejected is kept, and a ship that was stopped or killed
+    /// goes on when it is run again. Documents have the ids that a direct load would give them.
+    #[command(after_help = "loghaul ship --help tells more, with examples.", after_long_help = ship::EXAMPLES)]
+    Ship(Box<ShipArgs>),
 
     /// Tell how fast each stage is on this machine, beside the machine's own limits
     ///
@@ -178,10 +190,11 @@ pub struct LoadArgs {
     #[allow(missing_docs)]
     pub sources: SourceFlags,
 
-    /// Where documents go: http(s)://HOST:PORT of OpenSearch, - for standard output, null: for nowhere
+    /// Where documents go: http(s)://HOST:PORT of OpenSearch, dir:PATH, - for standard output, null: for nowhere
     ///
     /// Given several times, the OpenSearch hosts of one cluster share the load. A path after the host is kept, for
-    /// clusters behind a proxy. - writes documents as NDJSON in the order of the lines; null: does everything but
+    /// clusters behind a proxy. dir:PATH writes numbered, compressed bodies and a manifest, which loghaul ship sends from
+    /// here or elsewhere. - writes documents as NDJSON in the order of the lines; null: does everything but
     /// send, to measure or to rehearse.
     #[arg(long, value_name = "SINK", required = true)]
     pub to: Vec<String>,

@@ -8,12 +8,12 @@ use crate::commands::haul::{self, Haul};
 use crate::commands::index_watch::IndexWatch;
 use crate::commands::indices::Indices;
 use crate::commands::record::{Cluster, Record};
-use crate::commands::{restore, setup};
+use crate::commands::{restore, setup, spool};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
 use crate::opensearch::generations::Mark;
 use crate::opensearch::template::matches;
-use crate::opensearch::{self, Address, Client, Compression, TemplateMatch};
+use crate::opensearch::{self, Address, Client, Compression, IndexNow, TemplateMatch};
 use crate::pipeline::report::Report;
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
@@ -73,6 +73,18 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                 config.report.malformed.as_deref().map(|path| LinesFile::create(path, u64::MAX)).transpose()?;
             if config.sink == config::Sink::Stdout { Sink::Stdout(haul::stdout()?) } else { Sink::Discard }
         }
+        config::Sink::Directory(path) => {
+            let directory = spool::open(path, config)?;
+            // What was written there is there, as far as we know: shipping finds out.
+            let ask_index = Box::new(|_: &str| Ok(IndexNow::There(None)));
+            let known_by = Cluster { uuid: Some(spool::destination(&directory)), urls: &[] };
+            (record, keep) = Record::begin(config, &known_by, ask_index, &stop)?;
+            spool::begin(&directory, config, record.as_ref().map(|record| record.run.id()))?;
+            Sink::Directory {
+                directory: Box::new(directory),
+                writers: config.memory.writers_max.clamp(1, config.threads.max(2)) as usize,
+            }
+        }
         config::Sink::OpenSearch(server) => {
             client = Arc::new(connect(server, config)?);
             let waits = std::cell::Cell::new(false);
@@ -83,7 +95,9 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                 !stop.is_raised()
             })?;
             let uuid = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
-            (record, keep) = Record::begin(config, &client, &Cluster { uuid, urls: &server.urls }, &stop)?;
+            let asked = Arc::clone(&client);
+            let ask_index = Box::new(move |index: &str| asked.index_now(index));
+            (record, keep) = Record::begin(config, &Cluster { uuid, urls: &server.urls }, ask_index, &stop)?;
             if let Some(record) = &record {
                 let wildcard = config.writing.index_wildcard.clone();
                 let is_ours = |index: &str| config.profile.is_some() && matches(&wildcard, index);
@@ -98,7 +112,12 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                     indices = Some(Arc::new(made));
                 }
             }
-            notes.extend(prepare(&client, config)?);
+            notes.extend(put_template_where_none(
+                &client,
+                &config.writing.index,
+                &config.writing.index_wildcard,
+                config.documents.schema,
+            )?);
             let asked = Arc::clone(&client);
             let watching = IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop);
             let first_written = watching.first_written();
@@ -136,6 +155,9 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
     let malformed = keep.malformed.as_ref().map(|file| file.path().to_owned());
     let resumable = record.is_some();
     let mut report = haul.run(&sink, &begun, &progress, record, watch, keep)?;
+    if let Sink::Directory { directory, .. } = &sink {
+        spool::end(directory, config, &mut report);
+    }
     drop(sink);
     if let Some(indices) = indices {
         let indices = Arc::into_inner(indices).expect("the sink has let go of it");
@@ -153,6 +175,7 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             destination: match config.sink {
                 config::Sink::Discard => Told::Discard,
                 config::Sink::Stdout => Told::Stdout,
+                config::Sink::Directory(_) => Told::Directory,
                 config::Sink::OpenSearch(_) => Told::OpenSearch,
             },
             malformed_file: malformed.as_deref(),
@@ -193,13 +216,19 @@ pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
 }
 
 /// Puts our index template where none matches, if it may. What the user should know of it comes back.
-fn prepare(client: &Client, config: &LoadConfig) -> Result<Option<String>> {
-    let writing = &config.writing;
-    let index = IndexPattern::new(&writing.index)?.name(jiff::Timestamp::now().as_second());
-    let schema = config.documents.schema;
+///
+/// # Errors
+/// If `pattern` is no pattern of indices.
+pub fn put_template_where_none(
+    client: &Client,
+    pattern: &str,
+    wildcard: &str,
+    schema: Schema,
+) -> Result<Option<String>> {
+    let index = IndexPattern::new(pattern)?.name(jiff::Timestamp::now().as_second());
     let trouble = match client.template_for(&index) {
         Ok(TemplateMatch::Ours(name) | TemplateMatch::Foreign(name)) => return Ok(other_schema(client, &name, schema)),
-        Ok(TemplateMatch::None) => match setup::put_template(client, &writing.index_wildcard, schema) {
+        Ok(TemplateMatch::None) => match setup::put_template(client, wildcard, schema) {
             Ok(()) => return Ok(None),
             Err(error) => error,
         },

@@ -1,6 +1,8 @@
 //! What a user calls: one file per command, and what they share.
 
 pub mod load; // access logs into OpenSearch
+pub mod ship; // bodies of a directory, sent
+mod spool; // a load's side of a directory
 pub mod parse; // access logs to documents on standard output
 pub mod bench; // how fast each stage is here
 pub mod setup; // the index template

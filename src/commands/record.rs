@@ -8,8 +8,8 @@ use crate::cli;
 use crate::commands::only_new::OnlyNew;
 use crate::config::{LedgerConfig, LoadConfig, Resume};
 use crate::error::{Error, Result};
-use crate::ledger::{Beside, Chooser, Destination, Kept, Ledger, Run, RunSpec};
-use crate::opensearch::{Address, Client};
+use crate::ledger::{AskIndex, Beside, Chooser, Destination, Kept, Ledger, Run, RunSpec};
+use crate::opensearch::Address;
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::source::Source;
@@ -44,8 +44,8 @@ impl Record {
     /// The ledger cannot be used, or there is nothing to go on with.
     pub fn begin(
         config: &LoadConfig,
-        client: &Arc<Client>,
         cluster: &Cluster<'_>,
+        ask_index: AskIndex,
         stop: &Arc<Stop>,
     ) -> Result<(Option<Record>, Keep)> {
         let mut keep = Keep {
@@ -91,8 +91,6 @@ impl Record {
         let dead_letters = open(&run, "dead-letters", dead_letters.as_deref(), kept_letters)?;
         run.keep(Some(malformed.clone()), Some(dead_letters.clone()))?;
         (keep.malformed, keep.dead_letters) = (Some(malformed.0), Some(dead_letters.0));
-        let client = Arc::clone(client);
-        let ask_index = Box::new(move |index: &str| client.index_now(index));
         let chooser = run.chooser(&spec, resume.is_some(), ask_index, stop)?;
         Ok((Some(Record { run, ledger, cluster: spec.destination.cluster, chooser }), keep))
     }

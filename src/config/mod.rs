@@ -3,6 +3,7 @@
 //! Each command has one plain struct here; the command hands each part of it to the stage whose options it fills.
 //! Whatever is wrong is told in a sentence before the first byte is read.
 
+pub mod ship; // which bodies go where
 pub mod documents; // what a document holds, and the index it goes to
 pub mod login; // who we are to the cluster, and whom we trust
 pub mod profile; // settings of indices while they are loaded
@@ -312,6 +313,12 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
     let profile = profile::profile(&args.profile, profile, &sink, &ledger)?;
     let server = match &sink {
         Sink::Stdout | Sink::Discard => None,
+        // Those who pack bodies need what those who send them need, but for answers, which are small beside it.
+        Sink::Directory(_) => Some(memory::ServerNeed {
+            writers: args.server.writers,
+            body_bytes: args.server.bulk_bytes,
+            compress: true,
+        }),
         Sink::OpenSearch(server) => Some(memory::ServerNeed {
             writers: args.server.writers,
             body_bytes: args.server.bulk_bytes,
@@ -496,11 +503,11 @@ fn pipeline(flags: &ServerFlags) -> Result<Option<String>, Error> {
 }
 
 fn ledger(flags: &LedgerFlags, sink: &Sink, around: &Surroundings) -> Result<LedgerConfig, Error> {
-    if !matches!(sink, Sink::OpenSearch(_)) {
+    if matches!(sink, Sink::Stdout | Sink::Discard) {
         return match flags.resume {
             Some(_) => Err(Error::usage(
-                "--resume goes on with a load into OpenSearch; standard output and null: keep \
-                                         no record",
+                "--resume goes on with a load into OpenSearch or a directory; standard output and null: \
+                                         keep no record",
             )),
             None => Ok(LedgerConfig::Off),
         };
@@ -650,7 +657,7 @@ mod tests {
             ("a --to null: --malformed x --dead-letters x", "--malformed and --dead-letters name the same file"),
             (
                 "a --to null: --resume",
-                "--resume goes on with a load into OpenSearch; standard output and null: keep no record",
+                "--resume goes on with a load into OpenSearch or a directory; standard output and null: keep no record",
             ),
             ("a --to - --user joe", "--user is for OpenSearch, but documents go to standard output"),
             ("a --to localhost:9200", "--to localhost:9200 is no sink (did you mean http://localhost:9200?)"),

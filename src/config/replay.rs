@@ -114,7 +114,9 @@ pub fn replay(args: &ReplayArgs, around: &Surroundings) -> Result<ReplayConfig, 
     // Last of what can fail: it may ask a person.
     let server = match sink::sink(&args.to, &args.login, around)? {
         Sink::OpenSearch(server) => server,
-        Sink::Stdout | Sink::Discard => return Err(Error::usage("--to names no OpenSearch")),
+        Sink::Stdout | Sink::Discard | Sink::Directory(_) => {
+            return Err(Error::usage("--to names no OpenSearch").hint("such as --to http://localhost:9200"));
+        }
     };
     Ok(ReplayConfig {
         files: args.files.clone(),

@@ -117,13 +117,7 @@ pub fn setup(args: &SetupArgs, around: &Surroundings) -> Result<SetupConfig, Err
         None => None,
         // What is only printed needs no password, but for the time of the data.
         Some(_) if args.print.is_some_and(|print| print != Print::Dashboards) => None,
-        Some(to @ ("-" | "null:")) => {
-            return Err(Error::usage(format!("--to {to} cannot be set up")).hint("such as --to http://localhost:9200"));
-        }
-        Some(to) => match sink::sink(&[to.to_string()], &args.login, around)? {
-            sink::Sink::OpenSearch(server) => Some(server),
-            sink::Sink::Stdout | sink::Sink::Discard => unreachable!("both are refused above"),
-        },
+        Some(to) => Some(sink::cluster(&[to.to_string()], &args.login, around)?),
     };
     let dashboards = match &args.dashboards {
         None => None,
@@ -204,7 +198,7 @@ mod tests {
     #[test]
     fn wrong_usage_is_named() {
         let cases = [
-            ("--to null:", "--to null: cannot be set up"),
+            ("--to null:", "--to null: is no cluster"),
             ("--to http://h --index web --delete-after 90d", "--delete-after would delete all of web at once"),
             ("--print policy", "--print policy needs --delete-after"),
             ("--to http://h --dashboards d:5601", "--dashboards: "),

@@ -1,5 +1,7 @@
 //! [`Sink`]: where documents go.
 
+use std::path::PathBuf;
+
 use std::net::IpAddr;
 
 use super::{Surroundings, login};
@@ -13,6 +15,8 @@ use crate::opensearch::{Address, Login, Tls};
 pub enum Sink {
     /// The hosts of one OpenSearch cluster.
     OpenSearch(Server),
+    /// A folder of bodies, to be shipped from elsewhere. It need not be there yet.
+    Directory(PathBuf),
     /// Standard output, as NDJSON without action lines, in the order of the lines.
     Stdout,
     /// Nowhere, after all work but sending.
@@ -59,6 +63,13 @@ pub fn sink(to: &[String], login: &LoginFlags, around: &Surroundings) -> Result<
     match to {
         [one] if one == "-" => no_login(login, "standard output").map(|()| Sink::Stdout),
         [one] if one.eq_ignore_ascii_case("null:") => no_login(login, "null:").map(|()| Sink::Discard),
+        [one] if is_directory(one) => {
+            let path = &one["dir:".len()..];
+            match path {
+                "" => Err(Error::usage("--to dir: names no folder").hint("such as --to dir:/var/spool/loghaul")),
+                _ => no_login(login, "a directory").map(|()| Sink::Directory(PathBuf::from(path))),
+            }
+        }
         [] => Err(Error::usage("--to is missing").hint("such as --to http://localhost:9200")),
         _ => {
             let addresses = to.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
@@ -77,8 +88,17 @@ pub fn cluster(to: &[String], login: &LoginFlags, around: &Surroundings) -> Resu
     }
     match sink(to, login, around)? {
         Sink::OpenSearch(server) => Ok(server),
+        Sink::Directory(_) => {
+            Err(Error::usage(format!("--to {} is no cluster", to.join(" "))).hint("such as --to http://localhost:9200"))
+        }
         Sink::Stdout | Sink::Discard => unreachable!("both are refused above"),
     }
+}
+
+/// Whether a sink is a folder. `dir://host` is none, and neither is a host of that name: `dir:9200`.
+fn is_directory(text: &str) -> bool {
+    let rest = text.strip_prefix("dir:");
+    rest.is_some_and(|rest| !rest.starts_with("//") && (rest.is_empty() || rest.parse::<u16>().is_err()))
 }
 
 fn no_login(login: &LoginFlags, sink: &str) -> Result<(), Error> {
@@ -104,12 +124,13 @@ fn address(text: &str) -> Result<Address, Error> {
 
 /// What somebody may have meant who wrote no URL.
 fn no_url(text: &str) -> Error {
-    let sinks = "a sink is http(s)://HOST:PORT, - for standard output, or null:";
+    let sinks = "a sink is http(s)://HOST:PORT, - for standard output, dir:PATH, or null:";
     let shown = masked(text);
     let meant =
         |meant: &str| Error::usage(format!("--to {shown} is no sink")).hint(format!("did you mean {meant}? {sinks}"));
     match text {
         "-" | "null:" => Error::usage(format!("--to {text} goes alone, without another --to")),
+        _ if is_directory(text) => Error::usage(format!("--to {shown} goes alone, without another --to")),
         "" => Error::usage("--to is empty").hint(sinks),
         "null" | "/dev/null" => meant("null:"),
         "stdout" | "stdout:" | "/dev/stdout" => meant("-"),
@@ -206,6 +227,8 @@ mod tests {
     fn sinks() {
         assert_eq!(check("-"), Ok(Sink::Stdout));
         assert_eq!(check("null:"), Ok(Sink::Discard));
+        assert_eq!(check("dir:/a/b"), Ok(Sink::Directory("/a/b".into())));
+        assert_eq!(check("dir:x"), Ok(Sink::Directory("x".into())));
         assert_eq!(urls("http://localhost:9200"), ["http://localhost:9200"]);
         assert_eq!(urls("http://localhost:9200/"), ["http://localhost:9200"]);
         assert_eq!(urls("HTTPS://search.example.com/es/"), ["https://search.example.com/es"]);
@@ -224,15 +247,15 @@ mod tests {
             ("joe:secret@host:9200", "--to joe:***@host:9200 is no sink (did you mean http://joe:***@host:9200?)"),
             (
                 "null",
-                "--to null is no sink (did you mean null:? a sink is http(s)://HOST:PORT, - for standard output, or null:)",
+                "--to null is no sink (did you mean null:? a sink is http(s)://HOST:PORT, - for standard output, dir:PATH, or null:)",
             ),
             (
                 "stdout",
-                "--to stdout is no sink (did you mean -? a sink is http(s)://HOST:PORT, - for standard output, or null:)",
+                "--to stdout is no sink (did you mean -? a sink is http(s)://HOST:PORT, - for standard output, dir:PATH, or null:)",
             ),
             (
                 "./out.json",
-                "--to ./out.json is no sink (did you mean --to - > ./out.json? a sink is http(s)://HOST:PORT, - for standard output, or null:)",
+                "--to ./out.json is no sink (did you mean --to - > ./out.json? a sink is http(s)://HOST:PORT, - for standard output, dir:PATH, or null:)",
             ),
             ("ftp://host", "\"ftp://host\" is not the URL of a server: it must start with http:// or https://"),
             (
@@ -244,6 +267,9 @@ mod tests {
                 "--to http://j:***@h: there is an @ in the path (in a password / ? # and @ are written as %2F %3F %23 and \
                  %40, or it goes to --password-file)",
             ),
+            ("dir:", "--to dir: names no folder (such as --to dir:/var/spool/loghaul)"),
+            ("dir:a http://h", "--to dir:a goes alone, without another --to"),
+            ("dir:9200", "--to dir:9200 is no sink (did you mean http://dir:9200?)"),
             ("- null:", "--to - goes alone, without another --to"),
             ("http://a -", "--to - goes alone, without another --to"),
             ("http://a http://a/", "--to http://a is there twice"),

@@ -1,9 +1,11 @@
 //! [`Parcel`]: a block on its way to the sink, with what it takes to write its receipt.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::pipeline::report::receipt::{DeadLetter, FileId, Outcomes, Receipt};
 use crate::pipeline::serialize::Block;
+use crate::pipeline::source::OpenFile;
 use crate::pipeline::ticket::Ticket;
 
 /// One chunk's block.
@@ -11,6 +13,8 @@ use crate::pipeline::ticket::Ticket;
 pub struct Parcel<T = Ticket> {
     /// Whose lines.
     pub file: FileId,
+    /// The log that they are in. None where documents are sent again that come from no log.
+    pub log: Option<Arc<OpenFile>>,
     /// Which of the file's plain bytes they cover.
     pub range: Range<u64>,
     /// The chunk's place in input order.

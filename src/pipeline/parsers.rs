@@ -85,6 +85,6 @@ impl Parsers<'_> {
             .start
             .as_ref()
             .map_or_else(Earlier::default, |start| Earlier { tag: start.tag, confirms: start.confirms.clone() });
-        Parcel { file: file.id, range, sequence, earlier, block, ticket }
+        Parcel { file: file.id, log: Some(file), range, sequence, earlier, block, ticket }
     }
 }

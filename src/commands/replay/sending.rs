@@ -244,6 +244,7 @@ impl Filling {
         block.tally = Tally { documents: letters.origins.len() as u64, ..Tally::default() };
         self.batch.push(Parcel {
             sequence: 0,
+            log: None,
             file: u32::try_from(letters.file).expect("a command line holds no such number of files"),
             range: letters.first..letters.first + letters.origins.len() as u64,
             earlier: Earlier::default(),

@@ -23,6 +23,8 @@ const INDENT: usize = 11;
 pub enum Destination {
     /// Into a cluster.
     OpenSearch,
+    /// Into a folder of bodies.
+    Directory,
     /// To standard output.
     Stdout,
     /// Nowhere.
@@ -216,6 +218,7 @@ fn laws(page: &mut Page, report: &Report, context: &Context) {
     };
     let indexed = match context.destination {
         Destination::OpenSearch => confirmed,
+        Destination::Directory => "written to the directory; loghaul ship sends them".to_string(),
         Destination::Stdout => "written to standard output".to_string(),
         Destination::Discard => "made and discarded".to_string(),
     };
@@ -292,7 +295,7 @@ fn requests(page: &mut Page, report: &Report) {
 /// What the lines were, where they went.
 fn details(page: &mut Page, report: &Report, context: &Context) {
     let counts = &report.counts;
-    if context.destination == Destination::OpenSearch {
+    if matches!(context.destination, Destination::OpenSearch | Destination::Directory) {
         indices(page, counts);
     }
     if counts.tally.with_extra > 0 {
@@ -354,6 +357,12 @@ fn next(page: &mut Page, report: &Report, context: &Context) {
         steps.push(hint.clone());
     }
     let early = matches!(report.ended, Ended::Interrupted(_) | Ended::Failed(_));
+    if context.destination == Destination::Directory && early {
+        steps.push(match context.resumable {
+            true => "go on where it stopped: the same command with --resume".to_string(),
+            false => "remove the directory and load again: without a ledger nothing tells where it stopped".to_string(),
+        });
+    }
     if context.destination == Destination::OpenSearch && (early || report.sources.failed + report.sources.gone > 0) {
         let when = if early { "" } else { "when the sources are mended, " };
         steps.push(match (context.resumable && early, context.repeatable) {

@@ -245,7 +245,7 @@ pub(crate) mod tests {
             block.indices.push((Arc::from(index), documents.len() as u64));
         }
         let range = 1000..1000 + 100 * documents.len() as u64;
-        Parcel { sequence: 0, file, range, earlier: Earlier::default(), block, ticket: file }
+        Parcel { sequence: 0, file, log: None, range, earlier: Earlier::default(), block, ticket: file }
     }
 
     pub(crate) fn batch(parts: Vec<Parcel<u32>>) -> Batch<u32> {

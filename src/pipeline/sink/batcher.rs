@@ -28,6 +28,8 @@ pub struct Batcher<'a> {
     pub events: &'a Sender<Event>,
     /// The end.
     pub stop: &'a Stop,
+    /// How long a document waits for company.
+    pub wait_max: Duration,
 }
 
 impl Batcher<'_> {
@@ -54,7 +56,7 @@ impl Batcher<'_> {
                         if batch.batch.bytes() + parcel.block.bytes.len() > bytes_max() {
                             self.let_go(&mut batch);
                         }
-                        batch.push(parcel);
+                        batch.push(parcel, self.wait_max);
                         if batch.batch.bytes() >= bytes_max() {
                             self.let_go(&mut batch);
                         }
@@ -95,8 +97,8 @@ struct Filling {
 }
 
 impl Filling {
-    fn push(&mut self, parcel: Parcel) {
-        self.let_go_at.get_or_insert_with(|| Instant::now() + WAIT_MAX);
+    fn push(&mut self, parcel: Parcel, wait_max: Duration) {
+        self.let_go_at.get_or_insert_with(|| Instant::now() + wait_max);
         self.batch.push(parcel);
     }
 

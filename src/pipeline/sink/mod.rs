@@ -2,6 +2,7 @@
 
 pub mod discard; // nowhere: for measuring
 pub mod stdout; // to standard output, in input order
+pub mod directory; // into a folder, to be shipped from elsewhere
 pub mod batcher; // parcels become batches for the Bulk API
 pub mod batch; // blocks that are sent together, and any subset of their documents
 pub mod bulk_writer; // sends a batch until each of its documents has an outcome
@@ -17,6 +18,7 @@ use std::thread::Scope;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use destination::Destination;
+pub use directory::Directory;
 
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::pool::Pool;
@@ -28,6 +30,7 @@ use crate::pipeline::ticket::Ticket;
 use crate::pipeline::{Options, Stage, stage};
 use batch::Batch;
 use batcher::Batcher;
+use bulk_writer::Delivery;
 
 /// Where documents go.
 pub enum Sink<'s> {
@@ -35,6 +38,13 @@ pub enum Sink<'s> {
     Discard,
     /// Standard output, in input order.
     Stdout(File),
+    /// A folder of bodies, packed by so many threads.
+    Directory {
+        /// The folder.
+        directory: Box<Directory>,
+        /// 1 or more.
+        writers: usize,
+    },
     /// OpenSearch, by so many writers at most.
     OpenSearch {
         /// The cluster.
@@ -79,13 +89,15 @@ impl Sink<'_> {
             Sink::Stdout(output) => {
                 spawn(Box::new(move || stdout::work(&parcels, &events, blocks, stop, output)));
             }
-            Sink::OpenSearch { destination, writers } => {
-                // Without room of its own: a batch waits where it can still grow.
+            Sink::Directory { directory, writers } => {
                 let (batches_out, batches) = bounded(0);
                 for _ in 0..*writers {
                     let (batches, events) = (batches.clone(), events.clone());
                     scope.spawn(move || {
-                        stage(Stage::Writer, options, stop, || write(destination, &batches, &events, blocks));
+                        stage(Stage::Writer, options, stop, || {
+                            let mut writer = directory.writer(stop);
+                            settle(&batches, &events, blocks, |batch| writer.deliver(batch));
+                        });
                     });
                 }
                 spawn(Box::new(move || {
@@ -95,6 +107,35 @@ impl Sink<'_> {
                         batches: &batches_out,
                         events: &events,
                         stop,
+                        wait_max: directory::WAIT_MAX,
+                    };
+                    batcher.work(|| directory.body_bytes());
+                }));
+            }
+            Sink::OpenSearch { destination, writers } => {
+                // Without room of its own: a batch waits where it can still grow.
+                let (batches_out, batches) = bounded(0);
+                for _ in 0..*writers {
+                    let (batches, events) = (batches.clone(), events.clone());
+                    scope.spawn(move || {
+                        stage(Stage::Writer, options, stop, || {
+                            let mut writer = destination.writer();
+                            settle(&batches, &events, blocks, |batch| {
+                                // If that fails the run has failed, and nothing is sent any more.
+                                destination.tell_of(&batch);
+                                writer.deliver(batch)
+                            });
+                        });
+                    });
+                }
+                spawn(Box::new(move || {
+                    let batcher = Batcher {
+                        parcels: &parcels,
+                        pressure: &pressure,
+                        batches: &batches_out,
+                        events: &events,
+                        stop,
+                        wait_max: batcher::WAIT_MAX,
                     };
                     batcher.work(|| destination.body_bytes());
                 }));
@@ -105,7 +146,7 @@ impl Sink<'_> {
     /// What was done to get the documents there.
     pub fn traffic(&self) -> Traffic {
         match self {
-            Sink::Discard | Sink::Stdout(_) => Traffic::default(),
+            Sink::Discard | Sink::Stdout(_) | Sink::Directory { .. } => Traffic::default(),
             Sink::OpenSearch { destination, .. } => {
                 let stats = destination.stats();
                 Traffic {
@@ -123,17 +164,14 @@ impl Sink<'_> {
 }
 
 /// A writer thread: delivers batches until there are no more.
-fn write(
-    destination: &Destination<'_>,
+fn settle(
     batches: &Receiver<Batch<Ticket>>,
     events: &Sender<Event>,
     blocks: &Pool<Block>,
+    mut deliver: impl FnMut(Batch<Ticket>) -> Delivery<Ticket>,
 ) {
-    let mut writer = destination.writer();
     for batch in batches {
-        // If that fails the run has failed, and nothing is sent any more.
-        destination.tell_of(&batch);
-        let delivery = writer.deliver(batch);
+        let delivery = deliver(batch);
         let all = delivery.receipts.len() == delivery.parts.len();
         let mut tickets = Vec::with_capacity(delivery.parts.len());
         for (block, ticket) in delivery.parts {
