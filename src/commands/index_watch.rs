@@ -4,10 +4,12 @@
 //! request succeeds, and what was written before is gone. So the watch asks for the uuid of each index as soon as the
 //! first request that wrote to it is answered, again while the load goes on, and at the end. It has a thread of its own:
 //! nobody who moves lines waits for an answer. What remains open are the milliseconds between that first answer and the
-//! answer to the first question.
+//! answer to the first question. While the run pauses, nothing is asked: then the cluster hears one probe a second and
+//! nothing more.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -36,6 +38,8 @@ pub struct IndexWatch {
     names: Sender<Option<Arc<str>>>,
     known: Receiver<(Arc<str>, String)>,
     verdict: Receiver<Verdict>,
+    /// Whether the run waits for the cluster.
+    pauses: Arc<AtomicBool>,
     /// Those that the thread was told of.
     told: HashSet<Arc<str>>,
     /// The file that told last, and how many indices it had: most watermarks bring no new one.
@@ -61,6 +65,8 @@ impl IndexWatch {
         let ((names, names_taken), (known_sender, known)) = (unbounded(), unbounded()); // at most WATCHED_MAX
         let (verdict_sender, verdict) = unbounded();
         let stop = Arc::clone(stop);
+        let pauses = Arc::new(AtomicBool::new(false));
+        let paused = Arc::clone(&pauses);
         // Not scoped: a server that never answers must not keep the process from its end.
         std::thread::spawn(move || {
             let mut watcher = Watcher {
@@ -70,9 +76,9 @@ impl IndexWatch {
                 unasked: BTreeSet::new(),
                 gone: BTreeSet::new(),
             };
-            let _ = verdict_sender.send(watcher.watch(&names_taken, every, &stop));
+            let _ = verdict_sender.send(watcher.watch(&names_taken, every, &stop, &paused));
         });
-        IndexWatch { names, known, verdict, told: HashSet::new(), last: (u32::MAX, 0) }
+        IndexWatch { names, known, verdict, pauses, told: HashSet::new(), last: (u32::MAX, 0) }
     }
 
     /// Takes the names of indices as they are written to for the first time, from any thread.
@@ -81,6 +87,12 @@ impl IndexWatch {
         move |index| {
             let _ = names.send(Some(Arc::clone(index)));
         }
+    }
+
+    /// Takes whether the run pauses, from any thread.
+    pub fn pauses(&self) -> impl Fn(bool) + Send + Sync + use<> {
+        let pauses = Arc::clone(&self.pauses);
+        move |so| pauses.store(so, Ordering::Relaxed)
     }
 
     /// Learns from a file's progress where documents went.
@@ -145,7 +157,13 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn watch(&mut self, names: &Receiver<Option<Arc<str>>>, every: Duration, stop: &Stop) -> Verdict {
+    fn watch(
+        &mut self,
+        names: &Receiver<Option<Arc<str>>>,
+        every: Duration,
+        stop: &Stop,
+        paused: &AtomicBool,
+    ) -> Verdict {
         let mut look_at = Instant::now() + every;
         loop {
             match names.recv_deadline(look_at) {
@@ -153,8 +171,11 @@ impl Watcher {
                 Ok(Some(name)) if self.uuids.contains_key(&name) || self.uuids.len() >= WATCHED_MAX => {}
                 Ok(Some(name)) => {
                     self.unasked.insert(name);
-                    let _ = self.first_look();
+                    if !paused.load(Ordering::Relaxed) {
+                        let _ = self.first_look();
+                    }
                 }
+                Err(RecvTimeoutError::Timeout) if paused.load(Ordering::Relaxed) => look_at = Instant::now() + every,
                 Err(RecvTimeoutError::Timeout) => {
                     let mut lost = self.look().lost;
                     // While it is gone, writing to it may be a pause: somebody may have taken away the right to make it.
@@ -284,6 +305,21 @@ mod tests {
         answers.lock().unwrap().insert("a", there("2"));
         assert!(stop.wait(Duration::from_secs(10)), "it is told to end");
         assert_eq!(watch.finish(true).lost, ["a"]);
+    }
+
+    #[test]
+    fn nobody_is_asked_while_the_run_pauses() {
+        let (answers, stop) = (Answers::default(), Arc::new(Stop::new()));
+        answers.lock().unwrap().insert("a", there("1"));
+        let watch = watch(Duration::from_millis(20), &answers, &stop);
+        watch.first_written()(&"a".into());
+        until_known(&watch);
+        watch.pauses()(true);
+        std::thread::sleep(Duration::from_millis(60)); // a look may have been under way
+        answers.lock().unwrap().insert("a", there("2"));
+        assert!(!stop.wait(Duration::from_millis(200)), "it has not looked");
+        watch.pauses()(false);
+        assert!(stop.wait(Duration::from_secs(10)));
     }
 
     #[test]

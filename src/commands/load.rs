@@ -120,7 +120,7 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             )?);
             let asked = Arc::clone(&client);
             let watching = IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop);
-            let first_written = watching.first_written();
+            let (first_written, pauses) = (watching.first_written(), watching.pauses());
             watch = Some(watching);
             if config.writing.id == cli::Id::None {
                 notes.push(
@@ -130,8 +130,14 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             let told = Arc::clone(&progress);
             let notify = move |notice: Notice| {
                 match &notice {
-                    Notice::Paused(_) => told.waiting(Some("paused")),
-                    Notice::Resumed(_) => told.waiting(None),
+                    Notice::Paused(_) => {
+                        pauses(true);
+                        told.waiting(Some("paused"));
+                    }
+                    Notice::Resumed(_) => {
+                        pauses(false);
+                        told.waiting(None);
+                    }
                     Notice::MayDouble | Notice::Uncompressed => {}
                 }
                 told.message(&notice.to_string());
