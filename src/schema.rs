@@ -8,7 +8,7 @@ pub mod compare; // how a mapping differs from what documents need
 pub mod template; // the index template
 
 pub use compare::{Difference, differences, made_for_another};
-pub use template::{Template, template};
+pub use template::{INDEX_SHARE, Template, mappings, template};
 
 use crate::error::{Error, Result};
 

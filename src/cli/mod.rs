@@ -199,6 +199,14 @@ pub struct LoadArgs {
     #[arg(long, value_name = "SINK", required = true)]
     pub to: Vec<String>,
 
+    /// Look at everything and send nothing: server, rights, mapping, room; and how much the load will be
+    ///
+    /// Sources are sampled (packed ones unpacked, for some seconds) and go through the parser. Files that the ledger has
+    /// as loaded are left out, as they will be. Exit code 1 where the load would fail. A short form of it comes before
+    /// every load.
+    #[arg(long)]
+    pub dry_run: bool,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub documents: DocumentFlags,

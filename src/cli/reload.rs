@@ -64,10 +64,6 @@ pub struct ReloadArgs {
     /// Delete what an interrupted reload of NAME has loaded, and load nothing
     #[arg(long, conflicts_with_all = ["sources", "adopt", "resume"], help_heading = "Generations")]
     pub abort: bool,
-
-    /// Tell what would be done and change nothing
-    #[arg(long, help_heading = "Generations")]
-    pub dry_run: bool,
 }
 
 /// `loghaul rollback NAME --to URL`

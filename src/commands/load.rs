@@ -8,7 +8,7 @@ use crate::commands::haul::{self, Haul};
 use crate::commands::index_watch::IndexWatch;
 use crate::commands::indices::Indices;
 use crate::commands::record::{Cluster, Record};
-use crate::commands::{restore, setup, spool};
+use crate::commands::{preflight, restore, setup, spool};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
 use crate::opensearch::generations::Mark;
@@ -23,7 +23,7 @@ use crate::pipeline::serialize::IndexPattern;
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
 use crate::pipeline::sink::{Sink, pace};
-use crate::schema::{self, Schema};
+use crate::schema::Schema;
 
 /// Loads, tells how it went, and gives the exit code.
 ///
@@ -62,6 +62,13 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
         memory: &config.memory,
         report: &config.report,
     };
+    if config.dry_run {
+        let client = match &config.sink {
+            config::Sink::OpenSearch(server) => Some(Arc::new(connect(server, config)?)),
+            config::Sink::Discard | config::Sink::Stdout | config::Sink::Directory(_) => None,
+        };
+        return preflight::dry_run(config, &haul, &begun, client.as_ref());
+    }
     let mut notes = Vec::new();
     let client: Arc<Client>; // outlives the sink
     let (mark, settle) = generation.map(|generation| (generation.mark, generation.settle)).unzip();
@@ -94,6 +101,11 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
                 }
                 !stop.is_raised()
             })?;
+            for warning in preflight::before_load(&client, info.as_ref(), config, &haul, &begun)? {
+                // Whoever stays to watch should hear of it before the load, and whoever reads the report after it.
+                progress.message(&format!("warning: {warning}"));
+                notes.push(warning);
+            }
             let uuid = info.map(|info| info.cluster_uuid).filter(|uuid| !uuid.is_empty() && uuid != "_na_");
             let asked = Arc::clone(&client);
             let ask_index = Box::new(move |index: &str| asked.index_now(index));
@@ -233,7 +245,7 @@ pub fn put_template_where_none(
 ) -> Result<Option<String>> {
     let index = IndexPattern::new(pattern)?.name(jiff::Timestamp::now().as_second());
     let trouble = match client.template_for(&index) {
-        Ok(TemplateMatch::Ours(name) | TemplateMatch::Foreign(name)) => return Ok(other_schema(client, &name, schema)),
+        Ok(TemplateMatch::Ours(_) | TemplateMatch::Foreign(_)) => return Ok(None),
         Ok(TemplateMatch::None) => match setup::put_template(client, wildcard, schema) {
             Ok(()) => return Ok(None),
             Err(error) => error,
@@ -242,19 +254,6 @@ pub fn put_template_where_none(
     };
     // A user who may only write can still load, into an index whose fields OpenSearch guesses.
     Ok(Some(format!("no index template was put: {trouble}; somebody with the right to should run loghaul setup")))
-}
-
-/// A sentence if the template on the node was made for documents of another schema than ours.
-fn other_schema(client: &Client, template: &str, schema: Schema) -> Option<String> {
-    // One of the old kind is not found, and one that may not be read was listed all the same: nothing to say then.
-    let mappings = client.template_mappings(template).ok()?;
-    let other = schema::made_for_another(schema, &mappings)?;
-    Some(format!(
-        "the index template {template:?} is made for --schema {}, and these documents are --schema {}: OpenSearch guesses \
-         how to keep their fields; load with --schema {0}, or run loghaul setup --schema {1}",
-        other.as_str(),
-        schema.as_str()
-    ))
 }
 
 fn options(config: &LoadConfig) -> destination::Options {

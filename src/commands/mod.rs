@@ -3,6 +3,7 @@
 pub mod load; // access logs into OpenSearch
 pub mod ship; // bodies of a directory, sent
 mod spool; // a load's side of a directory
+mod preflight; // what is looked at before a load
 pub mod parse; // access logs to documents on standard output
 pub mod bench; // how fast each stage is here
 pub mod setup; // the index template

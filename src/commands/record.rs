@@ -136,7 +136,8 @@ fn open(run: &Run, what: &str, named: Option<&Path>, before: Option<Kept>) -> Re
     }
 }
 
-fn spec(config: &LoadConfig, cluster: String, again: bool) -> RunSpec {
+/// What the ledger is told of a load.
+pub fn spec(config: &LoadConfig, cluster: String, again: bool) -> RunSpec {
     let writing = &config.writing;
     RunSpec {
         command: command(std::env::args_os()),

@@ -44,6 +44,8 @@ pub struct LoadConfig {
     pub documents: DocumentsConfig,
     /// Where documents go.
     pub sink: Sink,
+    /// Only look.
+    pub dry_run: bool,
     /// Which index, which id, how fast. Meant for [`Sink::OpenSearch`]; the others use what applies.
     pub writing: WritingConfig,
     /// What is remembered.
@@ -333,6 +335,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
     let report = report(&args.report, sink == Sink::Stdout, around);
     let server = &args.server;
     Ok(LoadConfig {
+        dry_run: args.dry_run,
         sources,
         documents,
         writing: WritingConfig {

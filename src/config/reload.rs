@@ -97,6 +97,7 @@ pub fn reload(args: &ReloadArgs, around: &Surroundings) -> Result<ReloadConfig, 
     if load.ledger == LedgerConfig::Off {
         return Err(Error::usage("--no-ledger is not for reload: whether all was loaded is told by the ledger"));
     }
+    load.dry_run = false;
     load.writing.index_wildcard = format!("{}-*", name.alias);
     Ok(ReloadConfig {
         load,
@@ -106,7 +107,7 @@ pub fn reload(args: &ReloadArgs, around: &Surroundings) -> Result<ReloadConfig, 
         keep: args.keep as usize,
         adopt: args.adopt,
         abort: args.abort,
-        dry_run: args.dry_run,
+        dry_run: args.load.dry_run,
     })
 }
 

@@ -18,6 +18,7 @@ pub mod indices; // whether an index is still the one that it was
 pub mod ask; // a request about the cluster itself, and whether asking again may help
 pub mod profile; // an index's settings while it is loaded, and back again
 pub mod generations; // whole copies of the data behind an alias
+pub mod target; // what stands behind a name, and what would keep documents out
 pub mod template; // the index template: ours, theirs, none
 pub mod standing; // what is there of that name: ours, theirs, none
 pub mod alias; // one name over many indices
@@ -35,4 +36,5 @@ pub use login::{Auth, Login, Secret};
 pub use options::{Options, Tls};
 pub use refusal::Refusal;
 pub use standing::Standing;
+pub use target::{Asked, Disk, Shards, Target};
 pub use template::TemplateMatch;

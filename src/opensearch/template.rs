@@ -65,15 +65,6 @@ impl Client {
         self.json_ok(&format!("delete the index template {name:?}"), Method::Delete, &path(name), None).map(|_| ())
     }
 
-    /// The mappings of a template of this name; null where there is no such template, or it has none.
-    ///
-    /// # Errors
-    /// The server says no.
-    pub fn template_mappings(&self, name: &str) -> Result<Value> {
-        let mut found = self.json_ok(&format!("read the index template {name:?}"), Method::Get, &path(name), None)?;
-        Ok(found["index_templates"][0]["index_template"]["template"]["mappings"].take())
-    }
-
     /// Which template will shape an index of this name when it is created.
     ///
     /// # Errors

@@ -72,6 +72,27 @@ fn who_is_not_let_in_is_told_why() {
 
 #[test]
 #[ignore = "needs a node with the security plugin"]
+fn who_may_not_write_is_told_before_the_first_document() {
+    let (folder, node) = (folder(), Secured::node());
+    node.ask("PUT", "/apache-readonly", None);
+    let password = folder.write("password", "reader\n");
+    let flags = ["--user", "reader", "--password-file", password.to_str().unwrap()];
+    load(&folder, &node, "apache-readonly", &flags).ends_with(1).tells(&["the load would fail", "reader", "may not"]);
+    let ran = load(&folder, &node, "apache-readonly", &[&flags[..], &["--dry-run"]].concat()).ends_with(1);
+    assert!(
+        String::from_utf8_lossy(&ran.stdout).contains("refused") || ran.stderr.contains("refused"),
+        "{}",
+        ran.told()
+    );
+    assert_eq!(node.count("apache-readonly"), 0);
+    // Who may write may look, too, as far as it goes.
+    folder.write("password", "writer\n");
+    let flags = ["--user", "writer", "--password-file", "password", "--dry-run"];
+    load(&folder, &node, "apache-readonly", &flags).ends_with(0);
+}
+
+#[test]
+#[ignore = "needs a node with the security plugin"]
 fn a_password_that_changes_during_the_load_is_picked_up() {
     let (folder, node) = (Folder::new(), Secured::node());
     let change = |password: &str| {

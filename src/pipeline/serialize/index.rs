@@ -103,6 +103,11 @@ impl IndexPattern {
         wildcard
     }
 
+    /// The one index that it names, where no part of it changes with time.
+    pub fn fixed(&self) -> Option<String> {
+        self.steady_seconds.is_none().then(|| self.name(0))
+    }
+
     /// The index for an event at `unix` seconds since 1970-01-01T00:00:00Z.
     pub fn name(&self, unix: i64) -> String {
         let days = unix.div_euclid(86_400);
