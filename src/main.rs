@@ -3,19 +3,24 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+use loghaul::cli::settings::Settings;
 use loghaul::cli::{Cli, Command, GUIDE};
-use loghaul::commands::ship;
 use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup, verify};
+use loghaul::commands::{manners, ship};
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let (command, settings) = typed();
+    let result = match command {
         None => {
             let _ = std::io::stderr().write_all(GUIDE.as_bytes());
             return ExitCode::from(2);
         }
         Some(Command::Load(args)) => load::load(&args),
         Some(Command::Parse(args)) => parse::parse(&args),
+        Some(Command::Config(args)) => manners::config(&args, &settings),
+        Some(Command::Completions { shell }) => manners::completions(shell),
+        Some(Command::Man { folder }) => manners::man(folder.as_deref()),
         Some(Command::Ship(args)) => ship::ship(&args),
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::Setup(args)) => setup::setup(&args),
@@ -33,4 +38,26 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What was typed, completed by the environment and the file of `--config`. Whatever is wrong ends the process here, as
+/// does `--help`.
+fn typed() -> (Option<Command>, Settings) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let read = Settings::read(&words, |name| std::env::var_os(name), &Cli::command());
+    let applied = read.and_then(|settings| Ok((settings.applied(Cli::command())?, settings)));
+    let (command, settings) = applied.unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "loghaul: {error}");
+        std::process::exit(error.exit_code().into());
+    });
+    let matches = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = matches.unwrap_or_else(|error| {
+        let from = settings.blamed(&Cli::command(), &error);
+        let _ = error.print();
+        if let Some(from) = from {
+            let _ = writeln!(std::io::stderr(), "\nThat value was not typed; it comes from: {from}");
+        }
+        std::process::exit(error.exit_code());
+    });
+    (cli.command, settings)
 }

@@ -3,6 +3,7 @@
 //! What the flags mean together, and with this machine, is worked out in [`crate::config`]. Help is part of the program:
 //! each flag says its unit, its default and its range, and each command ends with examples.
 
+pub mod settings; // flags from the environment and from a file
 mod bench; // bench's own
 mod ship; // ship's own
 mod flags; // groups of flags that several commands share
@@ -96,6 +97,13 @@ Exit codes: 0 all accounted for, 3 too many malformed lines, 1 a file could not 
 #[derive(Debug, Parser)]
 #[command(name = "loghaul", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
+    /// Take flags from this file (TOML), where neither they nor LOGHAUL_* variables say otherwise
+    ///
+    /// Names are those of the flags, without dashes before them; at the top for all commands, or in a table such as
+    /// [load] for one. LOGHAUL_CONFIG names the file, too. loghaul config shows which values hold, and why.
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Configuration")]
+    pub config: Option<std::path::PathBuf>,
+
     /// None where only `loghaul` was typed: [`GUIDE`] is the answer.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -124,6 +132,28 @@ pub enum Command {
     /// goes on when it is run again. Documents have the ids that a direct load would give them.
     #[command(after_help = "loghaul ship --help tells more, with examples.", after_long_help = ship::EXAMPLES)]
     Ship(Box<ShipArgs>),
+
+    /// Show which values a command's flags have where they are not typed, and who says so
+    ///
+    /// The environment (LOGHAUL_INDEX for --index), then the file of --config, then the program. Printed as such a file.
+    Config(ConfigArgs),
+
+    /// Print a script that completes loghaul's command line
+    ///
+    /// bash: loghaul completions bash > /etc/bash_completion.d/loghaul. zsh: > a folder of $fpath, as _loghaul.
+    /// fish: > ~/.config/fish/completions/loghaul.fish.
+    Completions {
+        /// Whose
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the man page, or write all of them into a folder
+    Man {
+        /// Such as /usr/local/share/man/man1
+        #[arg(value_name = "DIR")]
+        folder: Option<std::path::PathBuf>,
+    },
 
     /// Tell how fast each stage is on this machine, beside the machine's own limits
     ///
@@ -181,6 +211,14 @@ pub enum Command {
     /// Reads the ledger that load keeps. Without a command: all runs, the newest first.
     #[command(after_long_help = runs::EXAMPLES)]
     Runs(RunsArgs),
+}
+
+/// `loghaul config [COMMAND]`
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Whose flags
+    #[arg(value_name = "COMMAND", default_value = "load")]
+    pub command: String,
 }
 
 /// `loghaul load SOURCE... --to SINK`

@@ -1,6 +1,7 @@
 //! What a user calls: one file per command, and what they share.
 
 pub mod load; // access logs into OpenSearch
+pub mod manners; // config, completions, man pages
 pub mod ship; // bodies of a directory, sent
 mod spool; // a load's side of a directory
 mod preflight; // what is looked at before a load

@@ -162,7 +162,7 @@ mod tests {
 
     fn check(line: &str) -> Result<SetupConfig, String> {
         let words = ["loghaul", "setup"].into_iter().chain(line.split_whitespace());
-        let Ok(Cli { command: Some(Command::Setup(args)) }) = Cli::try_parse_from(words) else { panic!("{line}") };
+        let Ok(Cli { command: Some(Command::Setup(args)), .. }) = Cli::try_parse_from(words) else { panic!("{line}") };
         setup(&args, &Surroundings::bare()).map_err(|error| error.to_string())
     }
 
