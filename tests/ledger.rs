@@ -83,6 +83,7 @@ impl Bench {
             named: true,
             source_name: None,
             start: None,
+            entry: None,
         });
         let stop = Arc::new(Stop::new());
         let there = Box::new(|_: &str| Ok(IndexNow::There(None)));
@@ -300,6 +301,7 @@ impl Bench {
             named: true,
             source_name: None,
             start: None,
+            entry: None,
         });
         let sources: Vec<Source> = sources.collect();
         let sources = OnlyNew::new(sources.into_iter(), chooser, Arc::clone(&stop));

@@ -17,7 +17,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
 use crate::error::{Error, Result, io_reason};
-use crate::pipeline::source::{Place, Source, is_readable_kind};
+use crate::pipeline::source::{Entry, Place, Source, is_readable_kind};
 
 /// Which of the files that turn up are taken. What is named itself is always taken.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Listing {
     }
 
     fn source(&self, place: Place, named: bool) -> Source {
-        Source { place, named, source_name: self.source_name.clone(), start: None }
+        Source { place, named, source_name: self.source_name.clone(), start: None, entry: None }
     }
 
     /// What a word comes to: a source of its own, or a walk.
@@ -216,7 +216,8 @@ impl Listing {
                 continue;
             }
             let named = key.is_some_and(|key| self.named.contains(&key));
-            return Some(self.source(Place::File(entry.into_path()), named));
+            let seen = metadata.ok().map(|metadata| Entry { bytes: metadata.len(), is_link: entry.path_is_symlink() });
+            return Some(Source { entry: seen, ..self.source(Place::File(entry.into_path()), named) });
         }
     }
 

@@ -179,7 +179,7 @@ impl Chooser {
         // Whatever is wrong with the file, the reader will meet it, too, and tell.
         let Ok(Some(look)) = Look::open(path, &self.stop) else { return Ok(Some(source.clone())) };
         let (stat, encoding, first_line) = (look.stat, look.encoding, look.first_line);
-        let own_identity = look.head.identity(&self.namespace, source);
+        let own_identity = look.head.identity(&self.namespace, &source.identity_name());
         let known = match (first_line, untouched) {
             (None, _) => Known::New(own_identity),
             // Nobody touched it, and the reader compares once more, so there is no need to unpack it twice.

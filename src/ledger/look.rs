@@ -62,7 +62,8 @@ impl Look {
         if !metadata.is_file() {
             return Ok(None);
         }
-        let source = Source { place: Place::File(path.to_owned()), named: true, source_name: None, start: None };
+        let source =
+            Source { place: Place::File(path.to_owned()), named: true, source_name: None, start: None, entry: None };
         let mut opened = source::open(&source, stop)?;
         let head = Head::read(&mut opened.input, || stop.is_raised())?;
         Ok(Some(Look {

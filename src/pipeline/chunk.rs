@@ -37,6 +37,13 @@ pub struct Chunk {
     pub ticket: Ticket,
 }
 
+impl Chunk {
+    /// Which of the file's plain bytes its lines cover.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.lines.covers()
+    }
+}
+
 /// What a chunk holds.
 #[derive(Debug)]
 pub enum Lines {
@@ -44,6 +51,8 @@ pub enum Lines {
     Mapped(Arc<Map>, Range<usize>),
     /// Bytes of our own.
     Owned(Buffer),
+    /// A range of bytes of our own, between those of other small files.
+    Shared(Arc<Buffer>, Range<usize>),
     /// One line over the limit: its length without the line end, its bytes with it, its first 4 KiB.
     TooLong {
         /// Bytes of the line without its newline.
@@ -61,6 +70,7 @@ impl Lines {
         match self {
             Lines::Mapped(map, range) => count_lines(&map.bytes()[range.clone()]),
             Lines::Owned(bytes) => count_lines(bytes),
+            Lines::Shared(bytes, range) => count_lines(&bytes[range.clone()]),
             Lines::TooLong { .. } => 1,
         }
     }
@@ -68,7 +78,7 @@ impl Lines {
     /// How many bytes of memory they hold.
     pub fn held_bytes(&self) -> usize {
         match self {
-            Lines::Mapped(_, range) => range.len(),
+            Lines::Mapped(_, range) | Lines::Shared(_, range) => range.len(),
             Lines::Owned(bytes) => bytes.len(),
             Lines::TooLong { head, .. } => head.len(),
         }
@@ -77,7 +87,7 @@ impl Lines {
     /// How many of the file's bytes they cover.
     pub fn covers(&self) -> u64 {
         match self {
-            Lines::Mapped(_, range) => range.len() as u64,
+            Lines::Mapped(_, range) | Lines::Shared(_, range) => range.len() as u64,
             Lines::Owned(bytes) => bytes.len() as u64,
             Lines::TooLong { covers, .. } => *covers,
         }

@@ -8,7 +8,7 @@ use rapidhash::v3::rapidhash_v3;
 
 use crate::pipeline::parse::{self, Format, Kind};
 use crate::pipeline::serialize;
-use crate::pipeline::source::{Input, Source};
+use crate::pipeline::source::Input;
 
 /// How much of a source is looked at, in bytes. A first line that is longer names the source by this much of it.
 pub const HEAD_BYTES: usize = 64 << 10;
@@ -102,6 +102,12 @@ impl Head {
         }
     }
 
+    /// The head of a source of which `bytes` are everything: at most [`HEAD_BYTES`].
+    pub fn whole(bytes: &[u8]) -> Head {
+        assert!(bytes.len() <= HEAD_BYTES, "no more than a head is looked at");
+        Head { bytes: Vec::new(), looked_at: bytes.to_vec(), longer_look: None }
+    }
+
     /// What the source holds, and how it is to be read. `format` is what the user said, `named` whether it was this
     /// source that was asked for.
     pub fn content(&self, format: Option<Format>, named: bool) -> Content {
@@ -131,10 +137,11 @@ impl Head {
         first_line(&self.looked_at).map(|line| rapidhash_v3(line.bytes))
     }
 
-    /// What names the source's lines, so that they keep their ids wherever and whenever they are loaded again.
-    pub fn identity(&self, namespace: &str, source: &Source) -> [u8; 8] {
+    /// What names the source's lines, so that they keep their ids wherever and whenever they are loaded again. `name` is
+    /// the source's [`identity_name`](crate::pipeline::source::Source::identity_name).
+    pub fn identity(&self, namespace: &str, name: &str) -> [u8; 8] {
         let line = first_line(&self.looked_at).map_or(&b""[..], |line| line.bytes);
-        serialize::identity(namespace, &source.identity_name(), line)
+        serialize::identity(namespace, name, line)
     }
 }
 

@@ -28,6 +28,7 @@ pub mod parcel; // a Block on its way, with what its Receipt needs
 pub mod parsers; // the threads of parse and serialize
 pub mod pool; // used buffers
 pub mod reader; // the threads of source, decode and chunk
+pub mod small; // small files, read whole and handed on together
 pub mod stop; // how a run is told to end
 pub mod ticket; // the memory ceiling
 

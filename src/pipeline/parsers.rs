@@ -2,7 +2,7 @@
 //!
 //! A parser holds all it needs and waits for nobody: the place for its block came with the chunk.
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -39,25 +39,28 @@ const USED_AT_LEAST: usize = 4;
 
 impl Parsers<'_> {
     /// Parses chunks until there are no more.
-    pub fn work(&self, chunks: &Receiver<Chunk>, parcels: &Sender<Parcel>, events: &Sender<Event>) {
+    pub fn work(&self, chunks: &Receiver<Vec<Chunk>>, parcels: &Sender<Vec<Parcel>>, events: &Sender<Event>) {
         let mut worker = serialize::Worker::new();
-        for chunk in chunks {
+        // Small files are parsed into this one, and only what it is filled with goes on.
+        let mut own = Block::default();
+        for chunks in chunks {
             if self.stop.gives_up() {
                 continue; // never counted as read
             }
-            let parcel = self.parse(&mut worker, chunk, events);
-            if parcels.send(parcel).is_err() {
+            // The report lives as long as the run; if it is gone, so is everybody who could miss this.
+            let _ = events.send(Event::of(chunks.iter().map(read)));
+            let parsed = chunks.into_iter().map(|chunk| self.parse(&mut worker, &mut own, chunk)).collect();
+            if parcels.send(parsed).is_err() {
                 return; // the sink has failed, and has said so
             }
         }
     }
 
-    fn parse(&self, worker: &mut serialize::Worker, chunk: Chunk, events: &Sender<Event>) -> Parcel {
-        let Chunk { file, offset, sequence, lines, end, mut ticket } = chunk;
-        let range: Range<u64> = offset..offset + lines.covers();
-        // The report lives as long as the run; if it is gone, so is everybody who could miss this.
-        let _ = events.send(Event::Read { file: file.id, range: range.clone(), lines: lines.count(), end });
-        let mut block = self.blocks.take();
+    fn parse(&self, worker: &mut serialize::Worker, own: &mut Block, chunk: Chunk) -> Parcel {
+        let range = chunk.range();
+        let Chunk { file, offset, sequence, lines, mut ticket, .. } = chunk;
+        let small = matches!(lines, Lines::Shared(..));
+        let mut block = if small { std::mem::take(own) } else { self.blocks.take() };
         block.clear();
         let chunk_bytes = lines.held_bytes();
         block.bytes.expect(self.sizes.block_bytes_for(chunk_bytes));
@@ -70,12 +73,21 @@ impl Parsers<'_> {
                 worker.fill(self.plan, &file.facts, &bytes, offset, &mut block);
                 self.buffers.give_back(bytes);
             }
+            Lines::Shared(bytes, range) => {
+                worker.fill(self.plan, &file.facts, &bytes[range], offset, &mut block);
+                if let Some(bytes) = Arc::into_inner(bytes) {
+                    self.buffers.give_back(bytes); // nobody else is left to read in it
+                }
+            }
             Lines::TooLong { line_bytes, head, .. } => {
                 serialize::too_long(self.plan, &file.facts, offset, line_bytes, &head, &mut block);
             }
         }
         self.sizes.learn(chunk_bytes, block.bytes.len() + block.malformed_ndjson.len());
-        if block.bytes.len() < block.bytes.capacity() / USED_AT_LEAST {
+        if small {
+            let fitting = block.take_fitting();
+            *own = std::mem::replace(&mut block, fitting);
+        } else if block.bytes.len() < block.bytes.capacity() / USED_AT_LEAST {
             let fitting = block.take_fitting();
             // One for each parser will do; the others' memory is wanted for more of the small ones.
             self.blocks.give_back_if_fewer(self.count, std::mem::replace(&mut block, fitting));
@@ -87,4 +99,9 @@ impl Parsers<'_> {
             .map_or_else(Earlier::default, |start| Earlier { tag: start.tag, confirms: start.confirms.clone() });
         Parcel { file: file.id, log: Some(file), range, sequence, earlier, block, ticket }
     }
+}
+
+/// What the report has to know of a chunk.
+fn read(chunk: &Chunk) -> Event {
+    Event::Read { file: chunk.file.id, range: chunk.range(), lines: chunk.lines.count(), end: chunk.end }
 }

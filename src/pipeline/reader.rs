@@ -11,6 +11,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use crate::pipeline::chunk::{Chunk, Cut, Lines, MapCutter, StreamCutter};
+use crate::pipeline::decode::Encoding;
 use crate::pipeline::head::{self, COMPANY_WAIT, Head};
 use crate::pipeline::memory::Sizes;
 use crate::pipeline::pool::Pool;
@@ -19,6 +20,7 @@ use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::report::totals::{FileReport, FileStatus, UnfinishedLine};
 use crate::pipeline::serialize::{Buffer, FileFacts, Plan};
 use crate::pipeline::skip::{self, Skipped};
+use crate::pipeline::small::Pack;
 use crate::pipeline::source::{self, Map, OpenFile, Place, Source, Undecided};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::tail::{End, Tail};
@@ -60,7 +62,7 @@ pub struct Readers<'a, I> {
 /// Where one reader's findings go.
 pub struct Outlets {
     /// Chunks, to the parsers.
-    pub chunks: Sender<Chunk>,
+    pub chunks: Sender<Vec<Chunk>>,
     /// What was opened, and how it ended.
     pub events: Sender<Event>,
 }
@@ -69,25 +71,32 @@ pub struct Outlets {
 const BUFFER_BYTES_MAX: usize = 512 << 10;
 
 /// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
-struct Ended;
+pub struct Ended;
 
 impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
     /// Reads one source after the other until there are no more or the run ends.
     pub fn work(&self, outlets: &Outlets) {
+        let _ = self.read_all(outlets, &mut Pack::default());
+    }
+
+    fn read_all(&self, outlets: &Outlets, pack: &mut Pack) -> Result<(), Ended> {
         while !self.stop.is_raised() {
             let (id, undecided) = {
                 let mut sources = self.sources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let Some(undecided) = sources.0.next() else { return };
+                let Some(undecided) = sources.0.next() else { break };
                 sources.1 += 1;
                 (sources.1 - 1, undecided)
             };
             // The list is free again: to decide may take long.
-            let Some(source) = undecided.decide() else { return };
-            let known = outlets.events.send(Event::Named).is_ok();
-            if !known || self.read(id, &source, outlets).is_err() {
-                return;
+            self.hand_on_if_old(pack, outlets)?;
+            let Some(source) = undecided.decide() else { break };
+            if !self.read_small(id, &source, pack, outlets)? {
+                self.hand_on(pack, outlets)?;
+                outlets.send(Event::Named)?;
+                self.read(id, &source, outlets)?;
             }
         }
+        self.hand_on(pack, outlets)
     }
 
     fn read(&self, id: FileId, source: &Source, outlets: &Outlets) -> Result<(), Ended> {
@@ -103,23 +112,11 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
             Err(error) => return outlets.not_opened(source, not_opened(source, &error)),
         };
         let take_last_line = self.options.take_last_line || opened.end_is_certain;
-        let content = head.content(self.options.format, source.named);
-        let (format, notes) = match content {
-            head::Content::Log { format, notes } => (format, notes),
-            head::Content::Other { why } => return outlets.not_opened(source, FileStatus::Skipped { why }),
+        let name = || source.identity_name();
+        let (file, notes) = match self.look(id, source, &head, opened.encoding, name) {
+            Ok(known) => known,
+            Err(status) => return outlets.not_opened(source, status),
         };
-        let start = source.start.clone();
-        let identity = match &start {
-            Some(start) => start.identity,
-            None => head.identity(&self.options.namespace, source),
-        };
-        let (first_line, encoding) = (head.first_line(), opened.encoding);
-        let called = source.source_name.clone().unwrap_or_else(|| source.uri());
-        // A head that is noted or blank holds no access line: what it was given is no guess, and the first line will tell.
-        let open = self.options.format.is_none() && (!notes.is_empty() || first_line.is_none());
-        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None)
-            .with_format_open(open);
-        let file = Arc::new(OpenFile { id, facts, identity, first_line, encoding, start });
         outlets.send(Event::Opened(Opening {
             file: Arc::clone(&file),
             notes,
@@ -137,18 +134,55 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
         };
         outlets.send(Event::Closed(close))
     }
+
+    /// What a source is, told from its head, and what the user should know of it.
+    ///
+    /// # Errors
+    /// Why it is not to be read.
+    pub fn look(
+        &self,
+        id: FileId,
+        source: &Source,
+        head: &Head,
+        encoding: Encoding,
+        name: impl FnOnce() -> String,
+    ) -> Result<(Arc<OpenFile>, Vec<String>), FileStatus> {
+        let content = head.content(self.options.format, source.named);
+        let (format, notes) = match content {
+            head::Content::Log { format, notes } => (format, notes),
+            head::Content::Other { why } => return Err(FileStatus::Skipped { why }),
+        };
+        let start = source.start.clone();
+        let identity = match &start {
+            Some(start) => start.identity,
+            None => head.identity(&self.options.namespace, &name()),
+        };
+        let first_line = head.first_line();
+        let called = source.source_name.clone().unwrap_or_else(|| source.uri());
+        // A head that is noted or blank holds no access line: what it was given is no guess, and the first line will tell.
+        let open = self.options.format.is_none() && (!notes.is_empty() || first_line.is_none());
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None)
+            .with_format_open(open);
+        Ok((Arc::new(OpenFile { id, facts, identity, first_line, encoding, start }), notes))
+    }
 }
 
 impl Outlets {
-    fn send(&self, event: Event) -> Result<(), Ended> {
+    /// Tells the report.
+    pub fn send(&self, event: Event) -> Result<(), Ended> {
         self.events.send(event).map_err(|_| Ended)
     }
 
     fn not_opened(&self, source: &Source, status: FileStatus) -> Result<(), Ended> {
-        let mut report = FileReport::new(source.uri());
-        report.status = status;
-        self.send(Event::NotOpened(Box::new(report)))
+        self.send(not_read(source, status))
     }
+}
+
+/// A source that is not read, and why.
+pub fn not_read(source: &Source, status: FileStatus) -> Event {
+    let mut report = FileReport::new(source.uri());
+    report.status = status;
+    Event::NotOpened(Box::new(report))
 }
 
 /// What a source that cannot be opened becomes: gone, if it was there when its directory was listed.
@@ -266,7 +300,7 @@ impl<I> Cutting<'_, I> {
         self.offset += lines.covers();
         let sequence = self.readers.sequence.fetch_add(1, Ordering::Relaxed);
         let chunk = Chunk { file: Arc::clone(self.file), offset, sequence, lines, end, ticket };
-        self.outlets.chunks.send(chunk).map_err(|_| Ended)
+        self.outlets.chunks.send(vec![chunk]).map_err(|_| Ended)
     }
 
     fn end(self, unfinished: u64) -> Close {

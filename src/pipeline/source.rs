@@ -35,6 +35,18 @@ pub struct Source {
     pub source_name: Option<String>,
     /// What the control plane knows of it. `None`: it is read from its start, under the identity that it has by itself.
     pub start: Option<Start>,
+    /// What was seen of it when the folder was walked in which it turned up. Only where the list of sources never
+    /// waits for more to come: small files are handed on together with those after them.
+    pub entry: Option<Entry>,
+}
+
+/// A regular file, as the walk of its folder met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// Whether it was reached by a link.
+    pub is_link: bool,
 }
 
 /// Where to begin in a source, and under which identity, as the control plane knows it.
@@ -97,10 +109,47 @@ impl Source {
             (Some(name), _) => name.clone(),
             (None, Place::Stdin) => "-".to_owned(),
             (None, Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _)) => {
-                let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let name = unpacked(&path);
-                // A path need not be UTF-8; two that differ must not become the same name.
-                String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.escape_ascii().to_string())
+                path_name(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+            }
+        }
+    }
+
+    /// The same as [`Source::identity_name`]. `folders` saves asking the system about every file of a folder.
+    pub fn identity_name_in(&self, folders: &mut Folders) -> String {
+        match (&self.source_name, &self.place, self.entry) {
+            (None, Place::File(path), Some(Entry { is_link: false, .. })) => {
+                folders.canonical(path).map_or_else(|| self.identity_name(), |path| path_name(&path))
+            }
+            _ => self.identity_name(),
+        }
+    }
+}
+
+fn path_name(path: &Path) -> String {
+    let name = unpacked(path);
+    // A path need not be UTF-8; two that differ must not become the same name.
+    std::str::from_utf8(name).map_or_else(|_| name.escape_ascii().to_string(), str::to_owned)
+}
+
+/// The folder that was asked about last: files come folder by folder.
+#[derive(Debug, Default)]
+pub struct Folders {
+    /// As it was given, and canonical.
+    last: Option<(PathBuf, PathBuf)>,
+}
+
+impl Folders {
+    /// The canonical path of `path`, which must be no link itself. `None` if the system does not tell.
+    fn canonical(&mut self, path: &Path) -> Option<PathBuf> {
+        let (folder, name) = (path.parent()?, path.file_name()?);
+        match &self.last {
+            Some((given, canonical)) if given.as_os_str() == folder.as_os_str() => Some(canonical.join(name)),
+            _ => {
+                let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                let canonical = std::fs::canonicalize(here).ok()?;
+                let path = canonical.join(name);
+                self.last = Some((folder.to_owned(), canonical));
+                Some(path)
             }
         }
     }
@@ -157,6 +206,17 @@ pub struct Opened {
 
 /// How long a plain file must have been left alone to be mapped and to be believed complete.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
+
+/// Opens what was a regular file a moment ago, without being stuck where it is a pipe by now. `None` if it is none any
+/// more.
+///
+/// # Errors
+/// What the system says.
+pub fn open_entry(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
+}
 
 /// Files below this size are read with one call instead of mapped, in bytes: a map costs more than it saves.
 const MAPPED_BYTES_MIN: u64 = 256 << 10;
@@ -228,7 +288,7 @@ fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<
 }
 
 /// Whether nobody has written to the file for ten minutes. A clock that was set back makes it unsettled.
-fn is_settled(metadata: &Metadata) -> bool {
+pub fn is_settled(metadata: &Metadata) -> bool {
     let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
     age.is_some_and(|age| age >= SETTLED_AFTER)
 }

@@ -75,6 +75,18 @@ impl Tickets {
         Some(Ticket { tickets: Arc::clone(self), bytes })
     }
 
+    /// A place of `bytes` bytes if there is one right now and nobody waits. For whoever holds others that are needed
+    /// to make room: it must not wait.
+    pub fn take_now(self: &Arc<Self>, bytes: usize) -> Option<Ticket> {
+        let bytes = bytes.min(self.bytes_max);
+        let mut state = self.lock();
+        if !state.waiting.is_empty() || state.bytes_free < bytes || self.stop.is_raised() {
+            return None;
+        }
+        state.bytes_free -= bytes;
+        Some(Ticket { tickets: Arc::clone(self), bytes })
+    }
+
     /// Whether a reader waits for a place right now.
     pub fn wanted(&self) -> bool {
         !self.lock().waiting.is_empty()
@@ -99,6 +111,13 @@ impl Ticket {
     /// How many bytes it stands for.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// A ticket of its own for `bytes` of its bytes, or for all that it has.
+    pub fn split(&mut self, bytes: usize) -> Ticket {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Ticket { tickets: Arc::clone(&self.tickets), bytes }
     }
 
     /// Keeps `bytes` of its bytes and gives the rest back. A ticket never grows: what needs more than was taken is
@@ -126,6 +145,10 @@ mod tests {
     fn bytes_come_back_when_kept_less_or_dropped() {
         let (tickets, _pressure) = Tickets::new(100, &Arc::new(Stop::new()));
         let mut first = tickets.take(80).unwrap();
+        assert!(tickets.take_now(21).is_none());
+        drop(tickets.take_now(20).unwrap());
+        drop(first.split(10));
+        drop(tickets.take_now(30).unwrap());
         first.keep(30);
         let second = tickets.take(70).unwrap();
         drop(first);

@@ -51,7 +51,8 @@ fn options(documents_only: bool, chunk_bytes: usize, panic_in: Option<Stage>) ->
 /// Runs in a thread of its own, so that one that hangs is seen.
 fn haul(log: &Path, to: To, options: Options) -> Report {
     let (sender, receiver) = mpsc::channel();
-    let source = Source { place: Place::File(log.to_owned()), named: true, source_name: None, start: None };
+    let source =
+        Source { place: Place::File(log.to_owned()), named: true, source_name: None, start: None, entry: None };
     let shown = format!("{to:?}, panic in {:?}", options.panic_in);
     thread::spawn(move || {
         let stop = Arc::new(Stop::new());
@@ -137,7 +138,7 @@ fn a_slow_list_of_sources() {
         let stop = Arc::new(Stop::new());
         let sources = paths.into_iter().map(|path| {
             thread::sleep(Duration::from_millis(100));
-            Source { place: Place::File(path), named: true, source_name: None, start: None }
+            Source { place: Place::File(path), named: true, source_name: None, start: None, entry: None }
         });
         let options = options(false, 64 << 10, None);
         let report = run(

@@ -130,7 +130,7 @@ fn log(source: &Source, options: &Options, bytes_max: u64, stop: &Arc<Stop>) -> 
         let read = opened.stored_bytes_read.load(Ordering::Relaxed);
         File::open(path)?.take(read).read_to_end(&mut packed)?;
     }
-    let identity = head.identity(&read.namespace, source);
+    let identity = head.identity(&read.namespace, &source.identity_name());
     let facts = FileFacts::new(&options.plan, source.uri(), identity, format, read.format.is_none(), None);
     let chunks = chunks(&text, options);
     // Lines that are stepped over for their length are not measured with.

@@ -205,7 +205,7 @@ fn what_a_named_file_held_before_the_run_stays() {
 #[test]
 fn a_stream_is_never_left_out_but_goes_on_when_its_run_does() {
     let night = Night::new();
-    let stdin = || Source { place: Place::Stdin, named: true, source_name: None, start: None };
+    let stdin = || Source { place: Place::Stdin, named: true, source_name: None, start: None, entry: None };
     let dead = Ledger { owner: Owner { pid: u32::MAX >> 2, started: "gone".into() }, ..night.ledger() };
     let mut run = dead.begin(&night.spec).unwrap();
     assert_eq!(night.chooser(&run, false).choose(stdin()).unwrap().start, None);
@@ -323,7 +323,7 @@ fn what_was_sent_under_the_same_identity_before_is_not_confirmed() {
 fn a_stream_that_was_stopped_before_its_first_watermark_begins_anew_and_comes_to_its_end() {
     for told in [false, true] {
         let night = Night::new();
-        let stdin = || Source { place: Place::Stdin, named: true, source_name: None, start: None };
+        let stdin = || Source { place: Place::Stdin, named: true, source_name: None, start: None, entry: None };
         let dead = Ledger { owner: Owner { pid: u32::MAX >> 2, started: "gone".into() }, ..night.ledger() };
         let mut run = dead.begin(&night.spec).unwrap();
         let file = |start| OpenFile {

@@ -184,7 +184,7 @@ impl Night {
 
     fn source(&self, name: &str) -> Source {
         let (place, source_name) = (Place::File(self.path(name)), self.spec.source_name.clone());
-        Source { place, named: true, source_name, start: None }
+        Source { place, named: true, source_name, start: None, entry: None }
     }
 
     fn haul(&self, mut run: Run, names: &[String], resumes: bool, kill_after: u64) -> Did {

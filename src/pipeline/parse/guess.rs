@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use memchr::memchr_iter;
+
 use super::lanes::Portable;
 use super::record::WINDOW_BYTES;
 use super::timestamp::Days;
@@ -46,10 +48,23 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The format that most of the first 100 lines of `lines` have; none if no line has any. The last line may be cut.
+/// Where so many lines with a format are `combined`, and all before them, the rest need not be asked.
+const UNANIMOUS_LINES: usize = 16;
+
+/// The format that most of the first 100 lines of `lines` have; none if no line has any. The last line may be cut. Of the
+/// usual log, all of whose lines are `combined`, a few are enough: of a small file this looks at most lines otherwise.
 pub fn guess(lines: &[u8]) -> Option<Format> {
     let mut days = Days::new();
-    most_voted(first_lines(lines).filter_map(|line| format_of(&mut days, line)))
+    let mut formats = first_lines(lines).filter_map(|line| format_of(&mut days, line));
+    let mut combined = 0;
+    let other = formats.by_ref().take(UNANIMOUS_LINES).find(|format| {
+        combined += usize::from(*format == Format::Combined);
+        *format != Format::Combined
+    });
+    if combined == UNANIMOUS_LINES {
+        return Some(Format::Combined);
+    }
+    most_voted(std::iter::repeat_n(Format::Combined, combined).chain(other).chain(formats))
 }
 
 /// The same of the first 100 lines that have a format, however many without one lie before and between them. What
@@ -110,7 +125,9 @@ fn first_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The lines that are not blank.
 fn filled_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split(|byte| *byte == b'\n');
+    let mut start = 0;
+    let ends = memchr_iter(b'\n', text).chain([text.len()]);
+    let lines = ends.map(move |end| &text[std::mem::replace(&mut start, end + 1)..end]);
     lines.filter(|line| line.iter().any(|byte| !matches!(byte, b'\r' | 0)))
 }
 

@@ -217,6 +217,10 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
                 self.open.get_mut(&id).expect("a file is opened before it is closed").close = Some(close);
                 self.done_if_complete(id)?;
             }
+            Event::Several(events) => {
+                // All are taken, whatever goes wrong with one of them.
+                return events.into_iter().fold(Ok(()), |taken, event| taken.and(self.take(event)));
+            }
         }
         Ok(())
     }
@@ -248,6 +252,9 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         }
         if receipt.outcomes.indexed + receipt.outcomes.duplicate > 0 && open.indices.len() < INDICES_MAX {
             let took_some = |(index, documents): &&(Arc<str>, u64)| {
+                if receipt.dead_letters.is_empty() {
+                    return *documents > 0;
+                }
                 let action = format!("{{\"create\":{{\"_index\":\"{index}\"");
                 let refused =
                     receipt.dead_letters.iter().filter(|letter| letter.document.starts_with(action.as_bytes()));

@@ -35,6 +35,18 @@ pub enum Event {
     Settled(Box<Receipt>, Option<Ticket>),
     /// A reader is done with a file: everything before `end` was handed on.
     Closed(Close),
+    /// What small files gave, in order: a message for each would cost more than they do.
+    Several(Vec<Event>),
+}
+
+impl Event {
+    /// `events` as one message.
+    pub fn of(mut events: impl ExactSizeIterator<Item = Event>) -> Event {
+        match (events.len(), events.next()) {
+            (1, Some(event)) => event,
+            (_, first) => Event::Several(first.into_iter().chain(events).collect()),
+        }
+    }
 }
 
 /// A file that is being read.

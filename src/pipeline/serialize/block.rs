@@ -105,10 +105,8 @@ impl Block {
 
     /// The same in buffers that are as small as can be; the large ones stay here, empty.
     pub fn take_fitting(&mut self) -> Block {
-        let mut bytes = Buffer::with_capacity(self.bytes.len());
-        bytes.extend_from_slice(&self.bytes);
         let fitting = Block {
-            bytes,
+            bytes: Buffer::of(&self.bytes),
             documents: self.documents.as_slice().to_vec(),
             malformed_ndjson: self.malformed_ndjson.as_slice().to_vec(),
             samples: std::mem::take(&mut self.samples),

@@ -19,9 +19,9 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Empty, with room for `capacity` bytes.
-    pub fn with_capacity(capacity: usize) -> Buffer {
-        Buffer { storage: vec![0; capacity], len: 0 }
+    /// A copy of `bytes`, as small as can be.
+    pub fn of(bytes: &[u8]) -> Buffer {
+        Buffer { storage: bytes.to_vec(), len: bytes.len() }
     }
 
     /// Bytes of memory that it holds.

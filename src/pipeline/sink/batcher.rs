@@ -19,7 +19,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(1);
 /// What the batcher works with.
 pub struct Batcher<'a> {
     /// What to send.
-    pub parcels: &'a Receiver<Parcel>,
+    pub parcels: &'a Receiver<Vec<Parcel>>,
     /// A message whenever a reader has to wait for a ticket.
     pub pressure: &'a Receiver<()>,
     /// Writers with nothing to do wait at its other end: it has no room of its own.
@@ -42,30 +42,35 @@ impl Batcher<'_> {
                 None => never(),
             };
             select! {
-                recv(self.parcels) -> parcel => match parcel {
+                recv(self.parcels) -> parcels => match parcels {
                     Err(_) => {
                         self.let_go(&mut batch);
                         return;
                     }
-                    Ok(_) if self.stop.gives_up() => {} // its lines stay without a receipt
-                    Ok(mut parcel) if parcel.block.documents.is_empty() => {
-                        let receipt = parcel.receipt_indexed();
-                        let _ = self.events.send(Event::Settled(Box::new(receipt), Some(parcel.ticket)));
-                    }
-                    Ok(parcel) => {
-                        if batch.batch.bytes() + parcel.block.bytes.len() > bytes_max() {
-                            self.let_go(&mut batch);
-                        }
-                        batch.push(parcel, self.wait_max);
-                        if batch.batch.bytes() >= bytes_max() {
-                            self.let_go(&mut batch);
-                        }
-                    }
+                    Ok(parcels) => parcels.into_iter().for_each(|parcel| self.take(parcel, &mut batch, bytes_max())),
                 },
                 // While all writers are at work, their batches will give the tickets back.
                 recv(self.pressure) -> _ => self.offer(&mut batch),
                 recv(time_is_up) -> _ => self.let_go(&mut batch),
             }
+        }
+    }
+
+    fn take(&self, mut parcel: Parcel, batch: &mut Filling, bytes_max: usize) {
+        if self.stop.gives_up() {
+            return; // its lines stay without a receipt
+        }
+        if parcel.block.documents.is_empty() {
+            let receipt = parcel.receipt_indexed();
+            let _ = self.events.send(Event::Settled(Box::new(receipt), Some(parcel.ticket)));
+            return;
+        }
+        if batch.batch.bytes() + parcel.block.bytes.len() > bytes_max {
+            self.let_go(batch);
+        }
+        batch.push(parcel, self.wait_max);
+        if batch.batch.bytes() >= bytes_max {
+            self.let_go(batch);
         }
     }
 

@@ -57,7 +57,7 @@ pub enum Sink<'s> {
 /// What a sink is given.
 pub struct Inlets<'a> {
     /// What to send.
-    pub parcels: Receiver<Parcel>,
+    pub parcels: Receiver<Vec<Parcel>>,
     /// A message whenever a reader has to wait for a ticket.
     pub pressure: Receiver<()>,
     /// Where receipts go.

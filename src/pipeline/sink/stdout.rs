@@ -18,10 +18,10 @@ use crate::pipeline::serialize::Block;
 use crate::pipeline::stop::{Reason, Stop};
 
 /// Writes every parcel's documents, in order. A reader that has gone is a clean end of the run.
-pub fn work(parcels: &Receiver<Parcel>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, output: &File) {
+pub fn work(parcels: &Receiver<Vec<Parcel>>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, output: &File) {
     let mut waiting: BTreeMap<u64, Parcel> = BTreeMap::new();
     let mut next = 0;
-    for parcel in parcels {
+    for parcel in parcels.iter().flatten() {
         waiting.insert(parcel.sequence, parcel);
         while let Some(mut parcel) = waiting.remove(&next) {
             next += 1;
