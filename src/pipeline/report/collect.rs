@@ -219,7 +219,12 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
             }
             Event::Several(events) => {
                 // All are taken, whatever goes wrong with one of them.
-                return events.into_iter().fold(Ok(()), |taken, event| taken.and(self.take(event)));
+                let mut all = Ok(());
+                for event in events {
+                    let taken = self.take(event);
+                    all = all.and(taken);
+                }
+                return all;
             }
         }
         Ok(())
