@@ -234,7 +234,7 @@ impl<'a> Sampler<'a> {
                 return Ok(None);
             }
         };
-        let identity = head.identity(namespace, source);
+        let identity = head.identity(namespace, &source.identity_name());
         let facts = FileFacts::new(&self.options.plan, source.uri(), identity, found, format.is_none(), None);
         let Place::File(path) = &source.place else { unreachable!("only files are measured") };
         let stored_bytes = opened.stored_bytes.unwrap_or_default();
