@@ -1,5 +1,5 @@
 //! The one table of a document's fields: what each is called in each [`Schema`], and how it is mapped. The serializer
-//! takes its names from here, the index template its mappings ([`template`]), the dashboards their fields, `--field` what
+//! takes its names from here, the index template its mappings ([`template()`]), the dashboards their fields, `--field` what
 //! it may not use.
 //!
 //! Documents have flat keys; a key with dots is an object to OpenSearch, and the template says so.
