@@ -100,7 +100,7 @@ pub struct Cli {
     /// Take flags from this file (TOML), where neither they nor LOGHAUL_* variables say otherwise
     ///
     /// Names are those of the flags, without dashes before them; at the top for all commands, or in a table such as
-    /// [load] for one. LOGHAUL_CONFIG names the file, too. loghaul config shows which values hold, and why.
+    /// `[load]` for one. LOGHAUL_CONFIG names the file, too. loghaul config shows which values hold, and why.
     #[arg(long, value_name = "FILE", global = true, help_heading = "Configuration")]
     pub config: Option<std::path::PathBuf>,
 
