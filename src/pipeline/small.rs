@@ -255,7 +255,7 @@ mod tests {
             reader::Options { format: None, namespace: String::new(), line_bytes_max: 2_000, take_last_line: false };
         let plan = Plan::new(plan).unwrap();
         let options =
-            Options { read, plan, parsers: 2, readers: 2, chunk_bytes, tickets_bytes: 2 << 20, panic_in: None };
+            Options { read, plan, parsers: 1, readers: 2, chunk_bytes, tickets_bytes: 2 << 20, panic_in: None };
         let output = paths[0].with_file_name("output");
         let sink = Sink::Stdout(File::create(&output).unwrap());
         let mut files = BTreeMap::new();

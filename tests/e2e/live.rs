@@ -21,7 +21,7 @@ fn ctrl_c_on_a_pipe_that_never_spoke() {
     for signal in [Signal::INT, Signal::TERM] {
         for to in ["null:", "-"] {
             let mut running = Running::start(folder.command(["load", "-", "--to", to, "--json"]));
-            running.wait_until_it_listens();
+            running.wait_until_it_hauls();
             running.signal(signal);
             let ran = assert_interrupted(running.end());
             assert!(ran.took < Duration::from_secs(2), "at once: {}", ran.told());
@@ -193,7 +193,8 @@ fn a_file_truncated_while_it_is_read() {
     let documents = ran.documents();
     assert_eq!(report.count("indexed"), documents.len() as u64 + 1);
     let read = report.count("bytes_read") as usize;
-    assert!((1 << 20..log.len()).contains(&read), "{read} bytes");
+    // Whole lines: the one that the cut goes through is not among them.
+    assert!(((1 << 20) - 1_000..log.len()).contains(&read), "{read} bytes");
     // Lines of the log from its beginning, and nothing else.
     let expected =
         folder.run_with_stdin(&["parse", "-", "--ingestion-timestamp", "2024-06-01T00:00:00Z"], &log[..read]);

@@ -70,6 +70,18 @@ impl Running {
         });
     }
 
+    /// Waits until the stages are at work, each in a thread of its own: then a signal has something to finish.
+    pub fn wait_until_it_hauls(&mut self) {
+        self.wait_until_it_listens();
+        let path = format!("/proc/{}/status", self.child.id());
+        self.wait_for("its threads", || {
+            let status = std::fs::read_to_string(&path).unwrap_or_default();
+            let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+            // Main thread, signals; a reader, a parser, a sink.
+            threads.and_then(|number| number.trim().parse::<u32>().ok()).unwrap_or(0) >= 5
+        });
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process has a number");
         kill_process(pid, signal).expect("our own child can be signalled");
