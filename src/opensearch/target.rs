@@ -9,7 +9,7 @@ use super::body::{Body, Scratch};
 use super::client::{BulkHow, Client, Head, Method};
 use super::indices::path_segment;
 use super::refusal::Refusal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The longest answer about one document that is no document.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -21,7 +21,8 @@ pub enum Asked<T> {
     Known(T),
     /// There is no such thing.
     Missing,
-    /// We may not ask (401, 403, 405), or nobody there understands the question (400, 501).
+    /// We may not ask (401, 403, 405), nobody there understands the question (400, 501), or it cannot be answered now
+    /// (429, 5xx).
     Untold,
 }
 
@@ -87,7 +88,7 @@ impl Client {
     /// What a name stands for.
     ///
     /// # Errors
-    /// No answer, or trouble of the cluster: a sentence.
+    /// No answer at all: a sentence.
     pub fn target(&self, name: &str) -> Result<Asked<Target>> {
         let doing = format!("see what {name:?} is");
         let found =
@@ -247,11 +248,11 @@ impl Client {
     }
 
     /// Whether we may write documents to an index or alias that is there. A document that is no JSON is sent: who may
-    /// write hears that it cannot be parsed, who may not hears that; it is never indexed.
+    /// write hears that it cannot be parsed, who may not hears that; it is never indexed. What the server says to the latter comes back.
     ///
     /// # Errors
-    /// Who may not write, in a sentence; and as [`Client::target`].
-    pub fn may_write(&self, name: &str) -> Result<()> {
+    /// As [`Client::target`].
+    pub fn may_write(&self, name: &str) -> Result<Option<Error>> {
         let doing = format!("write to {name:?}");
         let body = format!("{}\n{{\"loghaul asks whether it may write here\n", json!({"create": {"_index": name}}));
         let mut answer = Vec::new();
@@ -267,16 +268,18 @@ impl Client {
             .map_err(|failure| self.failed(&failure, &doing))?;
         let found: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let item = &found["items"][0]["create"];
-        if matches!(head.status, 401 | 403) {
-            return Err(self.refused(&Refusal::read(&head, &answer), &head, &doing));
+        let refusal = Refusal::read(&head, &answer);
+        // A block is a 403 as well, and may be lifted.
+        if head.status == 401 || (head.status == 403 && refusal.error_type == "security_exception") {
+            return Ok(Some(self.refused(&refusal, &head, &doing)));
         }
         if item["status"] == 403 && item["error"]["type"] == "security_exception" {
             let head = Head { status: 403, ..head };
             let text = json!({"error": item["error"]}).to_string();
-            return Err(self.refused(&Refusal::read(&head, text.as_bytes()), &head, &doing));
+            return Ok(Some(self.refused(&Refusal::read(&head, text.as_bytes()), &head, &doing)));
         }
         // Trouble of another kind is for the load to meet.
-        Ok(())
+        Ok(None)
     }
 
     /// All settings of the cluster with their defaults, by their full names.
@@ -299,8 +302,8 @@ impl Client {
         Ok(match (&reply.refusal, reply.head.status) {
             (None, _) => Asked::Known(reply.body),
             (Some(_), 404) => Asked::Missing,
-            (Some(_), 400 | 401 | 403 | 405 | 501) => Asked::Untold,
-            (Some(refusal), _) => return Err(self.refused(refusal, &reply.head, doing)),
+            // A cluster in trouble (429, 5xx) is one to wait for, which is the load's business.
+            (Some(_), _) => Asked::Untold,
         })
     }
 }

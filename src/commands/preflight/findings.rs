@@ -65,7 +65,7 @@ impl Finding {
 
 /// What nobody would tell us.
 pub fn untold(what: String) -> Finding {
-    Finding::new(Level::Unknown, format!("{what}: this user may not ask"))
+    Finding::new(Level::Unknown, format!("{what}: the server does not tell, or this user may not ask"))
 }
 
 /// What the cluster said no to.
@@ -76,7 +76,10 @@ pub fn refused(error: &Error) -> Finding {
 /// Who answers, and whether we know the kind.
 pub fn server(info: Option<&Info>) -> Finding {
     let Some(info) = info else {
-        return Finding::new(Level::Unknown, "the server does not say what it is: this user may not ask");
+        return Finding::new(
+            Level::Unknown,
+            "the server does not say what it is: the server does not tell, or this user may not ask",
+        );
     };
     let says = format!("{} {}, cluster {:?}", info.distribution, info.version, info.cluster_name);
     let major = info.version.split('.').next().unwrap_or_default();
@@ -93,7 +96,10 @@ pub fn target(name: &str, target: &Asked<Target>, has_ids: bool) -> Finding {
     let at_least_once = "ids are unique per index, so a line that is loaded again after the next rollover is there \
                          twice (at least once)";
     match target {
-        Asked::Untold => Finding::new(Level::Unknown, format!("what {name:?} is: this user may not ask")),
+        Asked::Untold => Finding::new(
+            Level::Unknown,
+            format!("what {name:?} is: the server does not tell, or this user may not ask"),
+        ),
         Asked::Missing => {
             Finding::new(Level::Good, format!("the index {name:?} is not there yet; the load creates it"))
         }
@@ -234,7 +240,12 @@ pub fn blocks(name: &str, blocks: &[String]) -> Option<Finding> {
 /// Whether there is room for what comes: `wanted` bytes of index, where that is known.
 pub fn disk(disk: &Asked<Disk>, wanted: Option<f64>) -> Finding {
     let disk = match disk {
-        Asked::Untold => return Finding::new(Level::Unknown, "how full the disks are: this user may not ask"),
+        Asked::Untold => {
+            return Finding::new(
+                Level::Unknown,
+                "how full the disks are: the server does not tell, or this user may not ask",
+            );
+        }
         Asked::Missing => return Finding::new(Level::Good, "disk watermarks are switched off"),
         Asked::Known(disk) => disk,
     };
@@ -267,7 +278,12 @@ pub fn disk(disk: &Asked<Disk>, wanted: Option<f64>) -> Finding {
 pub fn shards(shards: &Asked<Shards>, new_shards: u64) -> Finding {
     let shards = match shards {
         Asked::Known(shards) => shards,
-        _ => return Finding::new(Level::Unknown, "how many shards there are: this user may not ask"),
+        _ => {
+            return Finding::new(
+                Level::Unknown,
+                "how many shards there are: the server does not tell, or this user may not ask",
+            );
+        }
     };
     let says = format!("{} of {} shards are in use, the cluster is {}", shards.now, shards.most, shards.status);
     if shards.now + new_shards > shards.most {

@@ -30,7 +30,7 @@ use findings::{Finding, Level};
 /// `indices` how many there will be.
 ///
 /// # Errors
-/// The cluster gives no answer, or trouble: a sentence.
+/// The cluster gives no answer: a sentence.
 fn look(
     client: &Client,
     info: Option<&Info>,
@@ -59,8 +59,8 @@ fn look(
             }
             found.extend(findings::blocks(name, &client.blocks(name)?));
             // Of an index that is not there this cannot be asked without making it.
-            if let Err(error) = client.may_write(index) {
-                found.push(findings::refused(&error));
+            if let Some(refused) = client.may_write(index)? {
+                found.push(findings::refused(&refused));
             }
         }
         Asked::Missing => {
@@ -114,7 +114,8 @@ pub fn before_load(
             None => return Ok(Vec::new()),
         },
     };
-    let found = look(client, info, config, &index, None, 1)?;
+    // A server that does not answer any more is one to wait for: the load does that.
+    let Ok(found) = look(client, info, config, &index, None, 1) else { return Ok(Vec::new()) };
     if let Some(refusal) = found.iter().find(|finding| finding.level == Level::Refusal) {
         let error = Error::failed(format!("the load would fail: {}", refusal.says));
         return Err(match &refusal.hint {
