@@ -169,7 +169,10 @@ impl Ledger {
         for record in sharing.iter().filter(|run| run.sources == spec.sources && run.destination == spec.destination) {
             // An earlier one may have been shortened or moved by the one before.
             let record = self.run(record.id)?;
-            if !matches!(record.state, RunState::Running | RunState::Complete) {
+            // What the new run does not meet again (another stream, a file that is gone) must not be lost here.
+            let met_again = !record.sources.iter().any(|source| source == "-")
+                && self.watermarks(record.id)?.keys().all(|path| path.is_file());
+            if met_again && !matches!(record.state, RunState::Running | RunState::Complete) {
                 self.cut_back(&record, which, GoesOn::Another)?;
             }
         }

@@ -107,7 +107,11 @@ impl Client {
             let indices = alias["indices"].as_array().map_or(0, Vec::len);
             let write_index = match indices {
                 1 => alias["indices"][0].as_str().map(str::to_owned),
-                _ => self.write_index(name)?,
+                // Who may not read aliases may still write to them.
+                _ => match self.write_index(name)? {
+                    Asked::Known(index) => index,
+                    Asked::Missing | Asked::Untold => return Ok(Asked::Untold),
+                },
             };
             return Ok(Asked::Known(Target::Alias { write_index, indices }));
         }
@@ -121,11 +125,17 @@ impl Client {
     }
 
     /// Which index of an alias for several takes documents.
-    fn write_index(&self, alias: &str) -> Result<Option<String>> {
+    fn write_index(&self, alias: &str) -> Result<Asked<Option<String>>> {
         let path = format!("/_alias/{}", path_segment(alias));
-        let found = self.question("read an alias", Method::Get, &path, None)?.known().unwrap_or_default();
-        let writes = |entry: &Value| entry["aliases"][alias]["is_write_index"] == true;
-        Ok(found.as_object().into_iter().flatten().find(|(_, entry)| writes(entry)).map(|(index, _)| index.clone()))
+        Ok(match self.question("read an alias", Method::Get, &path, None)? {
+            Asked::Known(found) => {
+                let writes = |entry: &Value| entry["aliases"][alias]["is_write_index"] == true;
+                let mut indices = found.as_object().into_iter().flatten();
+                Asked::Known(indices.find(|(_, entry)| writes(entry)).map(|(index, _)| index.clone()))
+            }
+            Asked::Missing => Asked::Missing,
+            Asked::Untold => Asked::Untold,
+        })
     }
 
     /// The mappings of an index, alias or data stream (of its newest index).
@@ -258,7 +268,7 @@ impl Client {
         let mut answer = Vec::new();
         let head = self
             .bulk(
-                "/_bulk?filter_path=items.*.status,items.*.error,error",
+                "/_bulk?timeout=1s&filter_path=items.*.status,items.*.error,error",
                 &Body::of(body.as_bytes()),
                 BulkHow { plain: true, ..BulkHow::default() },
                 &mut Scratch::default(),
@@ -301,6 +311,10 @@ impl Client {
         let reply = self.json(method, path, body).map_err(|failure| self.failed(&failure, doing))?;
         Ok(match (&reply.refusal, reply.head.status) {
             (None, _) => Asked::Known(reply.body),
+            // Where nobody knows the path, it is taken for an index of another name.
+            (Some(refusal), 404) if path.starts_with("/_resolve/") && refusal.reason.contains("_resolve") => {
+                Asked::Untold
+            }
             (Some(_), 404) => Asked::Missing,
             // A cluster in trouble (429, 5xx) is one to wait for, which is the load's business.
             (Some(_), _) => Asked::Untold,

@@ -59,7 +59,8 @@ pub fn made_for_another(schema: Schema, mappings: &Value) -> Option<Schema> {
         Schema::Grok => Schema::Ecs,
         Schema::Ecs => Schema::Grok,
     };
-    (known(other) > known(schema)).then_some(other)
+    // One name or two may be there for other reasons: `message` is everybody's.
+    (known(other) >= 4 && known(other) > 2 * known(schema)).then_some(other)
 }
 
 #[cfg(test)]

@@ -106,24 +106,25 @@ pub fn before_load(
     haul: &Haul<'_>,
     begun: &Begun,
 ) -> Result<Vec<String>> {
-    let index = match IndexPattern::new(&config.writing.index)?.fixed() {
-        Some(name) => name,
+    let (index, is_certain) = match IndexPattern::new(&config.writing.index)?.fixed() {
+        Some(name) => (name, true),
+        // The first file may be one that the ledger has as loaded: then its index is none of ours any more.
         None => match first_index(haul, begun)? {
-            Some(name) => name,
+            Some(name) => (name, config.ledger == LedgerConfig::Off),
             // Standard input and pipes are not read ahead; what they hold may be of any time.
             None => return Ok(Vec::new()),
         },
     };
     // A server that does not answer any more is one to wait for: the load does that.
     let Ok(found) = look(client, info, config, &index, None, 1) else { return Ok(Vec::new()) };
-    if let Some(refusal) = found.iter().find(|finding| finding.level == Level::Refusal) {
+    if let Some(refusal) = found.iter().find(|finding| is_certain && finding.level == Level::Refusal) {
         let error = Error::failed(format!("the load would fail: {}", refusal.says));
         return Err(match &refusal.hint {
             Some(hint) => error.hint(hint.clone()),
             None => error,
         });
     }
-    Ok(found.iter().filter(|finding| finding.level == Level::Warning).map(Finding::sentence).collect())
+    Ok(found.iter().filter(|finding| finding.level >= Level::Warning).map(Finding::sentence).collect())
 }
 
 /// The index of the first documents of the first file that has any.

@@ -528,7 +528,7 @@ impl<'d> BulkWriter<'d> {
             Came::Read(Reading::AllCreated) => true,
             Came::Read(Reading::Items) => (0..asking.documents.documents() as usize).all(|place| {
                 let fate = retry::decide_item(&self.items.item(&mut self.answer, place));
-                matches!(fate, Fate::Indexed | Fate::Duplicate | Fate::Dropped | Fate::Rejected)
+                matches!(fate, Fate::Indexed | Fate::Duplicate)
             }),
             _ => false,
         }
@@ -685,9 +685,9 @@ impl Left {
         if self.odd.is_empty() && self.unsure.is_empty() {
             return self;
         }
-        // One of each index.
+        // One of each index that is in it now. What a pipeline dropped or the mapping refused proves nothing of the index.
         let mut taken: Vec<(&str, u32)> = Vec::new();
-        for n in self.through.iter() {
+        for n in self.written.iter() {
             let index = batch.index_of(n);
             if taken.iter().all(|(known, _)| *known != index) {
                 taken.push((index, n));

@@ -122,6 +122,15 @@ pub fn decide_item(item: &Item<'_>) -> Fate {
         (503, "unavailable_shards_exception" | "cluster_block_exception" | "no_shard_available_action_exception") => {
             Fate::Blocked
         }
+        // A new field waits for the cluster manager, whatever becomes of documents that bring none.
+        (
+            500..=599,
+            "process_cluster_event_timeout_exception"
+            | "master_not_discovered_exception"
+            | "cluster_manager_not_discovered_exception"
+            | "not_master_exception"
+            | "not_cluster_manager_exception",
+        ) => Fate::Blocked,
         (500..=599, "circuit_breaking_exception") => Fate::Blocked,
         (400 | 500, _) if reason.contains("pipeline with id") || reason.contains("non-existent pipeline") => {
             Fate::Blocked
@@ -563,6 +572,12 @@ mod tests {
                 "Validation Failed: 1: this action would add [2] total LOCAL_ONLY shards, but this cluster currently has [19]/[1] maximum LOCAL_ONLY shards open;",
             ),
             (503, "unavailable_shards_exception", "[apache-3][0] primary shard is not active Timeout: [1s]"),
+            (
+                503,
+                "process_cluster_event_timeout_exception",
+                "failed to process cluster event (put-mapping) within 30s",
+            ),
+            (503, "cluster_manager_not_discovered_exception", ""),
             (403, "index_create_block_exception", "blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];"),
             (418, "never_heard_of", "?"),
         ] {
