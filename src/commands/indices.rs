@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::commands::restore::{self, Back};
 use crate::config::ProfileConfig;
 use crate::error::{Error, Result};
-use crate::ledger::{Hold, Ledger, Owner, Release};
+use crate::ledger::{Hold, Ledger, Owner};
 use crate::opensearch::generations::Mark;
 use crate::opensearch::profile::{Creation, Found, IndexSettings, bulk, originals};
 use crate::opensearch::{Client, Unable};
@@ -264,20 +264,15 @@ impl Indices {
         if journaled != Some(&now.uuid) {
             self.ledger.journal_profile(id, &now.uuid, &originals(&now, &applied), &applied)?;
         }
-        self.put(id, index, &now)
+        self.put(index, &now)
     }
 
-    fn put(&self, id: i64, index: &str, now: &IndexSettings) -> Result<(), Unready> {
+    fn put(&self, index: &str, now: &IndexSettings) -> Result<(), Unready> {
         match self.client.put_settings(index, &bulk(now)) {
-            Err(unable) if !unable.passes => {
-                // Refused for good: there is nothing to be put back.
-                if let Release::Last(_) = self.ledger.release_profile(id)? {
-                    self.ledger.forget_profile(id)?;
-                }
-                self.lock().held.remove(&id);
-                Err(unable.into())
-            }
-            result => Ok(result?),
+            // Refused for good, perhaps; but a load that was killed may have changed them before. It stays in `held`: at
+            // the end what is there is compared, and only what is as it was is forgotten.
+            Err(unable) => Err(unable.into()),
+            Ok(()) => Ok(()),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::commands::restore::cluster_of;
 use crate::config::reload::{Name, ReloadConfig};
 use crate::config::{self, LedgerConfig, Resume, Surroundings};
 use crate::error::{Error, Result, io_reason};
-use crate::ledger::{Ledger, RunRecord, RunState, RunTotals};
+use crate::ledger::{FileState, Ledger, RunRecord, RunState, RunTotals};
 use crate::opensearch::generations::{Generation, Mark, STAMP, Target};
 use crate::opensearch::{Client, Unable};
 use crate::pipeline::report::Report;
@@ -60,14 +60,14 @@ pub fn reload(args: &cli::ReloadArgs) -> Result<u8> {
     }
     rules.may_take_over(&target, &generations)?;
     let mark = match &resume {
-        None => Mark { alias: config.name.alias.clone(), stamp: Timestamp::now().strftime(STAMP).to_string() },
+        None => new_mark(&config.name.alias, &generations, &runs),
         Some(which) => {
             let (mark, run) = rules.interrupted(which, runs, &target)?;
             if let LedgerConfig::On { resume, .. } = &mut config.load.ledger {
                 *resume = Some(Resume::Run(run.id.to_string()));
             }
             if run.state == RunState::Complete {
-                return only_settle(&client, &rules, &mark, &run, config.dry_run);
+                return only_settle(&client, &ledger, &rules, &mark, &run, config.dry_run);
             }
             mark
         }
@@ -78,6 +78,21 @@ pub fn reload(args: &cli::ReloadArgs) -> Result<u8> {
     }
     let settle = |client: &Client, report: &mut Report| rules.settle_report(client, &ledger, &mark, report);
     load::run(&config.load, Some(load::Generation { mark: mark.clone(), settle: Box::new(settle) }))
+}
+
+/// The mark of a generation that is not there yet. Stamps have seconds: two small reloads in one second must not share
+/// a generation, so a stamp that is taken moves on to the next second.
+fn new_mark(alias: &str, generations: &[Generation], runs: &[(Mark, RunRecord)]) -> Mark {
+    let mut time = Timestamp::now();
+    loop {
+        let stamp = time.strftime(STAMP).to_string();
+        let taken = generations.iter().any(|generation| generation.stamp == stamp)
+            || runs.iter().any(|(mark, _)| mark.stamp == stamp);
+        if !taken {
+            return Mark { alias: alias.to_owned(), stamp };
+        }
+        time += jiff::SignedDuration::from_secs(1);
+    }
 }
 
 /// The runs of the ledger that loaded generations of an alias, the newest first.
@@ -199,7 +214,10 @@ impl Rules<'_> {
             return;
         }
         let totals = report.run.map(|run| ledger.run(run).map(|run| run.totals));
-        let settled = totals.expect("a reload has a run").and_then(|totals| self.settle(client, mark, &totals));
+        let settled = totals
+            .expect("a reload has a run")
+            .and_then(|totals| whole(ledger, report.run.unwrap_or_default()).map(|()| totals))
+            .and_then(|totals| self.settle(client, mark, &totals));
         match settled {
             Ok(notes) => notes.into_iter().for_each(|note| report.note(note)),
             Err(error) => report.failed(error),
@@ -315,14 +333,47 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T, Unable>) -> Result<T> {
     }
 }
 
+/// Whether no source of a run, in all its parts, was damaged. A part that goes on leaves out what an earlier
+/// one has found damaged, and knows no more of it.
+fn whole(ledger: &Ledger, run: i64) -> Result<()> {
+    let mut damaged = None;
+    ledger.files(run, |file| {
+        if file.state == FileState::Damaged {
+            damaged.get_or_insert(file.path);
+        }
+        Ok(())
+    })?;
+    match damaged {
+        None => Ok(()),
+        Some(path) => Err(Error::failed(format!("the alias was left as it is: {} is damaged", path.display()))
+            .hint("mend the file and reload anew; --abort deletes what was loaded")),
+    }
+}
+
 /// A load that had come to its end, but the alias did not move: only that is left to do.
-fn only_settle(client: &Client, rules: &Rules<'_>, mark: &Mark, run: &RunRecord, dry_run: bool) -> Result<u8> {
+fn only_settle(
+    client: &Client,
+    ledger: &Ledger,
+    rules: &Rules<'_>,
+    mark: &Mark,
+    run: &RunRecord,
+    dry_run: bool,
+) -> Result<u8> {
     if dry_run {
         return tell(&format!(
             "run {} is complete: would only compare generation {} and move the alias\n",
             run.id, mark.stamp
         ));
     }
+    if run.exit_code != Some(0) {
+        let code = run.exit_code.map_or("unknown".to_owned(), |code| code.to_string());
+        return Err(Error::failed(format!(
+            "the alias {} was left as it is: run {} did not end well (exit code {code})",
+            rules.name.alias, run.id
+        ))
+        .hint("mend what it told of and reload anew; --abort deletes what it loaded"));
+    }
+    whole(ledger, run.id)?;
     let notes = rules.settle(client, mark, &run.totals)?;
     tell(&notes.iter().map(|note| format!("{note}\n")).collect::<String>())
 }

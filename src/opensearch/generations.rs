@@ -117,7 +117,11 @@ impl Client {
         let mut generations: BTreeMap<String, Generation> = BTreeMap::new();
         for (index, entry) in found.as_object().into_iter().flatten() {
             let Some((mark, complete)) = Mark::read(&entry["mappings"]["_meta"]) else { continue };
-            if mark.alias != alias {
+            // A copy of one (a clone, a restored snapshot) carries its mark, under a name of its own: it is not ours.
+            let name = format!("{alias}-{}", mark.stamp);
+            let is_named_so =
+                index.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']));
+            if mark.alias != alias || !is_named_so {
                 continue;
             }
             let new = || Generation { stamp: mark.stamp.clone(), complete: true, indices: Vec::new() };

@@ -88,7 +88,11 @@ fn plan_policy<'c>(
 ) -> Result<()> {
     let Some(hours) = config.delete_after_hours else { return Ok(()) };
     let (name, wanted) = (config.name(), policy(&config.wildcard, hours));
-    let what = format!("ISM policy {name:?}, which deletes an index {} days after it was created", hours.div_ceil(24));
+    let what = format!(
+        "ISM policy {name:?}, which deletes every index that matches {}, {} days after it was created",
+        config.wildcard,
+        hours.div_ceil(24)
+    );
     let Some(found) = client.find_policy(&name, &wanted)? else {
         let why = "this cluster has no Index State Management (the plugin opensearch-index-management); old indices are \
                    not deleted by themselves";

@@ -173,7 +173,8 @@ fn take_as_shipped(totals: &mut Totals, manifest: &Manifest, state: &mut State, 
         let Some(shipped) = state.of(&body.line.file, &body.line.sha256).cloned() else { continue };
         let mut gone = false;
         // An index whose documents were all refused may never have been there.
-        for index in body.line.indices.keys().filter(|_| shipped.rejected == 0) {
+        let was_there = |index: &&String| shipped.rejected == 0 || shipped.indices.contains_key(*index);
+        for index in body.line.indices.keys().filter(was_there) {
             let now = match there.get(index) {
                 Some(now) => now,
                 None => there.entry(index.clone()).or_insert(client.index_now(index)?),
