@@ -94,13 +94,25 @@ impl Map {
 
 /// From now on a mapped file that is cut under our hands ends the process with a sentence and exit code 4: whatever has
 /// its receipt in the ledger is safe, and the load can be resumed.
+///
+/// Not by a signal library, for these call the handler that was there before as well, and that one is the standard
+/// library's. It takes a SIGBUS that is no overflow of the stack for its last and puts the default action back, so that
+/// a second thread which touches a missing page before the first has ended the process is killed by it.
 pub fn end_on_sigbus() -> io::Result<()> {
-    const SENTENCE: &[u8] = b"\nloghaul: a file was truncated while it was being loaded; \
-        its lines up to the last watermark are safe. Run the same load again when the file is stable.\n";
-    let handler = || {
+    extern "C" fn handler(_: libc::c_int) {
+        const SENTENCE: &[u8] = b"\nloghaul: a file was truncated while it was being loaded; \
+            its lines up to the last watermark are safe. Run the same load again when the file is stable.\n";
         let _ = rustix::io::write(rustix::stdio::stderr(), SENTENCE);
-        signal_hook::low_level::exit(4);
-    };
-    // SAFETY: the handler calls only write(2) and _exit(2), both async-signal-safe.
-    unsafe { signal_hook::low_level::register(signal_hook::consts::SIGBUS, handler) }.map(|_| ())
+        // SAFETY: it ends the process and returns to nobody.
+        unsafe { libc::_exit(4) };
+    }
+    // SAFETY: all zeros is a valid `sigaction`: no flags, nothing blocked.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    action.sa_flags = libc::SA_ONSTACK;
+    // SAFETY: the handler calls only write(2) and _exit(2), both async-signal-safe, and what it replaces is not called.
+    match unsafe { libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
