@@ -64,6 +64,11 @@ pub enum Content {
         /// Why not, without a final stop.
         why: String,
     },
+    /// Lines, perhaps, but not to be had by reading it as text. What was asked for all the same has failed.
+    Refused {
+        /// Why, without a final stop.
+        why: String,
+    },
 }
 
 impl Head {
@@ -118,6 +123,7 @@ impl Head {
         let blank = first_line(&self.looked_at).is_none();
         let note = match kind {
             Kind::AccessLog(guess) => return Content::Log { format: format.unwrap_or(guess), notes: Vec::new() },
+            Kind::Packed(_) if named => return Content::Refused { why: format!("it is {kind}") },
             _ if blank => None,
             Kind::Unknown => Some("no access-log line among its first lines".to_owned()),
             kind => Some(format!("looks like {kind}")),
@@ -193,6 +199,9 @@ fn holds_lines(bytes: &[u8], lines: usize) -> bool {
 
 /// What `bytes` hold. NULs before them are what copytruncate leaves of a log whose writer does not append.
 fn kind(bytes: &[u8]) -> Kind {
+    if let Some(unpack) = parse::unpacked_by(bytes) {
+        return Kind::Packed(unpack);
+    }
     let nuls = bytes.iter().take_while(|byte| **byte == 0).count();
     let bytes = &bytes[nuls..];
     parse::guess(bytes).map_or_else(|| parse::looks_like(bytes), Kind::AccessLog)

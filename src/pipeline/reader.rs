@@ -151,6 +151,7 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
         let (format, notes) = match content {
             head::Content::Log { format, notes } => (format, notes),
             head::Content::Other { why } => return Err(FileStatus::Skipped { why }),
+            head::Content::Refused { why } => return Err(FileStatus::Failed { why }),
         };
         let start = source.start.clone();
         let identity = match &start {

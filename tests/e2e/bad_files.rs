@@ -130,6 +130,53 @@ fn other_files_by_name() {
     }
 }
 
+/// What cannot be read as text, or only wrongly, has failed, and it is said what makes a log of it.
+#[test]
+fn packed_otherwise() {
+    let folder = Folder::new();
+    let log = logs::lines(20);
+    // The header of ustar(5), and two members: the first line of each would stand behind a header.
+    let member = |name: &str| {
+        let mut member = vec![0; 512];
+        member[..name.len()].copy_from_slice(name.as_bytes());
+        member[257..265].copy_from_slice(b"ustar\x0000");
+        member.extend_from_slice(log.as_bytes());
+        member.resize(member.len().next_multiple_of(512), 0);
+        member
+    };
+    let tar = [member("a.log"), member("b.log"), vec![0; 1024]].concat();
+    for (name, bytes, says) in [
+        ("logs.tar", tar.clone(), "tar -xOf"),
+        ("logs.tar.gz", logs::gzip(&tar, 1), "tar -xOf"),
+        ("a.log.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6".to_vec(), "xz -dc"),
+        ("a.log.bz2", b"BZh91AY&SY\0\0".to_vec(), "bzip2 -dc"),
+        ("twice.gz", logs::gzip(&logs::gzip(log.as_bytes(), 1), 1), "gzip -dc"),
+    ] {
+        folder.write_settled(name, &bytes);
+        let (told, json) = load(&folder, &[name]);
+        told.ends_with(1).tells(&[name, says]);
+        let report = json.ends_with(1).report();
+        assert_eq!((report.count("lines_read"), &report.file(name)["status"]), (0, &"failed".into()), "{name}");
+        folder.run_with_stdin(&["load", "-", "--to", "null:"], &bytes).ends_with(1).tells(&[says]);
+    }
+    // In a folder they are other files.
+    folder.write("logs/a.log", &log);
+    folder.write_settled("logs/old.tar", &tar);
+    let report = folder.run(&["load", "logs", "--to", "null:", "--json"]).ends_with(0).report();
+    report.has("lines_read 20, indexed 20");
+    assert_eq!(report.file("old.tar")["status"], "skipped");
+}
+
+/// Lines that end in CR alone are not one line with much behind it.
+#[test]
+fn lines_that_end_in_cr_alone() {
+    let folder = Folder::new();
+    folder.write_settled("mac.log", logs::lines(20).replace('\n', "\r"));
+    let (told, json) = load(&folder, &["mac.log"]);
+    told.ends_with(3).tells(&["bare_cr", "CR alone"]);
+    json.ends_with(3).report().has("lines_read 1, indexed 0, malformed 1");
+}
+
 /// Every whole line before the cut is loaded, the half one is not, and it is said where the cut is.
 #[test]
 fn a_cut_gzip() {

@@ -159,7 +159,8 @@ impl Twin {
         let list = &prefix["list"];
         let comma = list.windows(2).position(|pair| pair == b", ");
         let client = &list[..comma.unwrap_or(list.len())];
-        if client.is_empty() {
+        let vhost = prefix.name("vhost").map_or(&b""[..], |vhost| vhost.as_bytes());
+        if client.is_empty() || [vhost, client].concat().iter().any(|byte| *byte < b' ') {
             return Err(Malformed::NoClient);
         }
         let found = self.user_and_time.captures(rest).ok_or(if self.no_user.is_match(rest) {
@@ -194,6 +195,9 @@ impl Twin {
             (bytes_in_and_out.1, rest) = self.number(rest).ok_or(Malformed::BadBytesInOut)?;
         }
         let extra = rest.strip_prefix(b" ").unwrap_or(rest);
+        if String::from_utf8_lossy(extra).trim_end_matches('\r').contains('\r') {
+            return Err(Malformed::BareCr);
+        }
 
         let mut raw = |field: &[u8]| {
             *replaced |= std::str::from_utf8(field).is_err();

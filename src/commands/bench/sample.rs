@@ -108,7 +108,7 @@ fn log(source: &Source, options: &Options, bytes_max: u64, stop: &Arc<Stop>) -> 
     let read = &options.read;
     let format = match head.content(read.format, source.named) {
         Content::Log { format, .. } => format,
-        Content::Other { why } => return Ok(Found::Nothing(why)),
+        Content::Other { why } | Content::Refused { why } => return Ok(Found::Nothing(why)),
     };
     let wanted = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let (mut text, mapped, whole) = match opened.input {

@@ -229,7 +229,7 @@ impl<'a> Sampler<'a> {
         let head = Head::read(&mut opened.input, || self.stop.is_raised())?;
         let found = match head.content(*format, source.named) {
             Content::Log { format, .. } => format,
-            Content::Other { why } => {
+            Content::Other { why } | Content::Refused { why } => {
                 self.trouble(source, &why);
                 return Ok(None);
             }

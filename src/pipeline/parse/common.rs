@@ -166,6 +166,9 @@ pub(super) fn parse<'c, L: Lanes>(
             return None; // a number ends at a space or at the line's end
         }
         extra = Span::new(at + usize::from(spaced), line_end);
+        if memchr::memchr(b'\r', &text[extra.start as usize..line_end]).is_some() {
+            return None;
+        }
     }
 
     let record = Record {

@@ -27,7 +27,7 @@ pub(super) fn trim(line: &[u8]) -> Span {
 /// `line = …`, see above. `line` must not be empty.
 pub(super) fn line<'c>(days: &mut Days, format: Format, text: &'c [u8], line: Span) -> Result<Record<'c>, Malformed> {
     let mut rest = Rest { text: &text[..line.end as usize], at: line.start as usize };
-    let vhost = if format.has_vhost() { word(&mut rest).ok_or(Malformed::NoClient)? } else { Span::NONE };
+    let vhost = if format.has_vhost() { printable_word(&mut rest).ok_or(Malformed::NoClient)? } else { Span::NONE };
     let (client, forwarded) = client(&mut rest).ok_or(Malformed::NoClient)?;
     let ident = word(&mut rest).ok_or(Malformed::NoClient)?;
     let (user, time) = user_and_time(&mut rest)?;
@@ -52,7 +52,7 @@ pub(super) fn line<'c>(days: &mut Days, format: Format, text: &'c [u8], line: Sp
         bytes_out = number(&mut rest).ok_or(Malformed::BadBytesInOut)?;
     }
     space(&mut rest);
-    let extra = Span::new(rest.at, rest.text.len());
+    let extra = extra(&rest).ok_or(Malformed::BareCr)?;
     Ok(Record {
         text,
         line,
@@ -74,6 +74,14 @@ pub(super) fn line<'c>(days: &mut Days, format: Format, text: &'c [u8], line: Sp
         dirty: Dirty::ALL,
         common_path: false,
     })
+}
+
+/// `extra = *any`, whatever a site has added. But httpd writes no carriage return as it is: where one stands before
+/// other text, lines end in CR alone or two of them were run together, and it is not one line that is left.
+fn extra(rest: &Rest) -> Option<Span> {
+    let carriage_returns_at_the_end = rest.bytes().iter().rev().take_while(|byte| **byte == b'\r').count();
+    let text = &rest.bytes()[..rest.bytes().len() - carriage_returns_at_the_end];
+    memchr::memchr(b'\r', text).is_none().then(|| Span::new(rest.at, rest.text.len()))
 }
 
 /// What is left of the line.
@@ -101,6 +109,12 @@ fn space<'r, 'c>(rest: &'r mut Rest<'c>) -> Option<&'r mut Rest<'c>> {
     Some(rest)
 }
 
+/// A word without control characters: httpd escapes those that a name or address brings. With them it is the header of
+/// an archive's member, or some other binary data before a line.
+fn printable_word(rest: &mut Rest) -> Option<Span> {
+    word(rest).filter(|word| !word.of(rest.text).iter().any(|byte| *byte < b' '))
+}
+
 /// `word SP`: all up to the next space, and that space. At least one byte.
 fn word(rest: &mut Rest) -> Option<Span> {
     let len = memchr::memchr(b' ', rest.bytes()).filter(|len| *len > 0)?;
@@ -112,7 +126,7 @@ fn word(rest: &mut Rest) -> Option<Span> {
 /// `client SP = word SP / word "," SP *(word "," SP) word SP`: one client, or a list that X-Forwarded-For brought.
 /// Gives the first client and the list.
 fn client(rest: &mut Rest) -> Option<(Span, Span)> {
-    let first = word(rest)?;
+    let first = printable_word(rest)?;
     let mut last = first;
     while rest.text[last.end as usize - 1] == b',' {
         last = word(rest)?;

@@ -23,8 +23,8 @@ pub enum Kind {
     ApacheErrorLog,
     /// JSON objects or arrays.
     Json,
-    /// Something packed that was not unpacked.
-    Compressed,
+    /// Packed in a way that we do not unpack; what does, and writes to standard output.
+    Packed(&'static str),
     /// Not text.
     Binary,
     /// Nothing, or nothing but blank lines.
@@ -40,7 +40,9 @@ impl fmt::Display for Kind {
             Kind::AccessLog(format) => write!(f, "an access log in the format {format}"),
             Kind::ApacheErrorLog => f.write_str("an Apache error log"),
             Kind::Json => f.write_str("JSON"),
-            Kind::Compressed => f.write_str("compressed data, of which only gzip and zstd are unpacked"),
+            Kind::Packed(unpack) => {
+                write!(f, "packed data that is not unpacked here (`{unpack} FILE | loghaul load -` does)")
+            }
             Kind::Binary => f.write_str("binary data"),
             Kind::Empty => f.write_str("an empty file"),
             Kind::Unknown => f.write_str("text that is no access log"),
@@ -89,11 +91,8 @@ fn most_voted(formats: impl Iterator<Item = Format>) -> Option<Format> {
 pub fn looks_like(bytes: &[u8]) -> Kind {
     let mut lines = first_lines(bytes).peekable();
     let Some(first) = lines.peek() else { return Kind::Empty };
-    // gzip, zstd (here only inside another), xz, bzip2, lz4, zip, compress
-    let packed: [&[u8]; 7] =
-        [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh", b"\x04\x22\x4d\x18", b"PK\x03\x04", b"\x1f\x9d"];
-    if packed.iter().any(|magic| bytes.starts_with(magic)) {
-        return Kind::Compressed;
+    if let Some(unpack) = unpacked_by(bytes) {
+        return Kind::Packed(unpack);
     }
     if let Some(format) = guess(bytes) {
         return Kind::AccessLog(format);
@@ -116,6 +115,24 @@ pub fn looks_like(bytes: &[u8]) -> Kind {
         return Kind::Binary;
     }
     Kind::Unknown
+}
+
+/// What unpacks the file that starts with `bytes`, if it is packed. A tar archive holds its files' lines as they are, but
+/// the first of each behind a header: it could be read as a log, and would give wrong lines.
+pub fn unpacked_by(bytes: &[u8]) -> Option<&'static str> {
+    // gzip and zstd: here only inside another.
+    let packed: [(usize, &[u8], &str); 8] = [
+        (0, b"\x1f\x8b", "gzip -dc"),
+        (0, b"\x28\xb5\x2f\xfd", "zstd -dc"),
+        (0, b"\xfd7zXZ\0", "xz -dc"),
+        (4, b"1AY&SY", "bzip2 -dc"), // behind BZh and a digit, which a host's name could begin with
+        (0, b"\x04\x22\x4d\x18", "lz4 -dc"),
+        (0, b"PK\x03\x04", "unzip -p"),
+        (0, b"\x1f\x9d", "gzip -dc"), // compress(1)
+        (257, b"ustar", "tar -xOf"),
+    ];
+    let found = packed.iter().find(|(at, magic, _)| bytes.get(*at..).is_some_and(|bytes| bytes.starts_with(magic)));
+    found.map(|(.., unpack)| *unpack)
 }
 
 /// Up to 100 lines that are not blank.
@@ -286,6 +303,7 @@ mod tests {
         let error = "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35708] AH00035: message\n";
         let startup = "AH00558: httpd: Could not reliably determine the server's name\n";
         let combined = format!("\n1.2.3.4 - -{TAIL}{AGENT}\n");
+        let tar = format!("access.log{:\0<247}ustar  {:\0<248}{}", "", "", &combined[1..]);
         let cases: &[(&[u8], Kind)] = &[
             (b"", Kind::Empty),
             (b"\n\r\n\0\0\n", Kind::Empty),
@@ -294,9 +312,10 @@ mod tests {
             (b"[Fri Sep  9 10:42:29 2011] [error] [client 10.1.2.3] message", Kind::ApacheErrorLog),
             (b"{\"a\": 1}\n{\"a\": 2}\n", Kind::Json),
             (b"{\n  \"a\": 1\n}\n", Kind::Json),
-            (b"\x1f\x8b\x08\0", Kind::Compressed),
-            (b"\xfd7zXZ\0\0\x04", Kind::Compressed),
-            (b"BZh91AY&SY", Kind::Compressed),
+            (b"\x1f\x8b\x08\0", Kind::Packed("gzip -dc")),
+            (b"\xfd7zXZ\0\0\x04", Kind::Packed("xz -dc")),
+            (b"BZh91AY&SY", Kind::Packed("bzip2 -dc")),
+            (tar.as_bytes(), Kind::Packed("tar -xOf")),
             (b"\x7fELF\x02\x01\x01\0\0\0\0\0", Kind::Binary),
             (b"Dear Sir,\n", Kind::Unknown),
         ];

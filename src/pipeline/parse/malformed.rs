@@ -27,11 +27,13 @@ pub enum Malformed {
     BadAgent,
     /// Bytes in and out are not two numbers.
     BadBytesInOut,
+    /// A carriage return stands in the text after the last field.
+    BareCr,
 }
 
 impl Malformed {
     /// All reasons, in the order of the line.
-    pub const ALL: [Malformed; 11] = [
+    pub const ALL: [Malformed; 12] = [
         Malformed::TooLong,
         Malformed::NoClient,
         Malformed::NoTime,
@@ -43,6 +45,7 @@ impl Malformed {
         Malformed::BadReferrer,
         Malformed::BadAgent,
         Malformed::BadBytesInOut,
+        Malformed::BareCr,
     ];
 
     /// The reason's name in files and JSON.
@@ -59,6 +62,7 @@ impl Malformed {
             Malformed::BadReferrer => "bad_referrer",
             Malformed::BadAgent => "bad_agent",
             Malformed::BadBytesInOut => "bad_bytes_in_out",
+            Malformed::BareCr => "bare_cr",
         }
     }
 
@@ -78,6 +82,9 @@ impl Malformed {
             Malformed::BadReferrer => "something else stands where the quoted referrer should be",
             Malformed::BadAgent => "something else stands where the quoted agent should be",
             Malformed::BadBytesInOut => "the two numbers for bytes in and out after the agent are missing",
+            Malformed::BareCr => {
+                "a carriage return stands behind the last field: do lines end in CR alone? `tr '\\r' '\\n'` mends that"
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ pub mod record; // what a line becomes
 pub mod timestamp; // [19/Dec/2020:13:57:26 +0100]
 
 pub use format::Format;
-pub use guess::{Kind, guess, looks_like};
+pub use guess::{Kind, guess, looks_like, unpacked_by};
 pub use malformed::Malformed;
 pub use record::{Record, Request, Span};
 
