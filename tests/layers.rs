@@ -5,8 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the one that knows nobody to the one that knows all.
-const ORDER: [&str; 9] =
-    ["error", "schema", "dashboards", "opensearch", "pipeline", "ledger", "cli", "config", "commands"];
+const ORDER: [&str; 12] = [
+    "error",
+    "escape",
+    "secret",
+    "schema",
+    "dashboards",
+    "aws",
+    "opensearch",
+    "pipeline",
+    "ledger",
+    "cli",
+    "config",
+    "commands",
+];
 
 #[test]
 fn each_module_looks_only_to_those_before_it() {

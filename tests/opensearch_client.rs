@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loghaul::error::Kind;
-use loghaul::opensearch::{Address, Auth, Client, Info, Login, Method, Options, Secret, Standing, TemplateMatch};
+use loghaul::opensearch::{Address, Auth, Client, Info, Login, Method, Options, Standing, TemplateMatch};
+use loghaul::secret::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scripted_server::{Act, ScriptedServer};

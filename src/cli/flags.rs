@@ -97,6 +97,21 @@ pub struct DocumentFlags {
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = values::field, help_heading = "Documents")]
     pub fields: Vec<(String, String)>,
 
+    /// Leave out of documents, dead letters and malformed lines what may not be stored, separated by commas
+    ///
+    /// Slower than without. Not together with --with message or extra, which hold anything. Ids stay those of the lines as
+    /// they are: masked or not, a line is there once. They hold four bytes of a hash of the line, by which somebody who
+    /// has the rest of it could try out addresses; --id none has nothing of the kind.
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = "Documents")]
+    pub mask: Vec<Mask>,
+
+    /// Under --mask clientip, take in place of a shortened address its hash under this key: the first line of a file
+    ///
+    /// Clients can still be told apart and counted, by nobody without the key can they be found again. Change the key, and
+    /// the same client is another.
+    #[arg(long, value_name = "FILE", requires = "mask", help_heading = "Documents")]
+    pub mask_key_file: Option<PathBuf>,
+
     /// The value of @log_type in each document. Default: apache-access-log; apache.access under --schema ecs
     #[arg(long, value_name = "TEXT", help_heading = "Documents")]
     pub log_type: Option<String>,
@@ -115,9 +130,9 @@ pub struct ServerFlags {
     #[arg(long, value_name = "PATTERN", default_value = INDEX_DEFAULT, help_heading = "OpenSearch")]
     pub index: String,
 
-    /// How documents are told apart
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Id::Source, help_heading = "OpenSearch")]
-    pub id: Id,
+    /// How documents are told apart. Default: source; none for a collection of Amazon OpenSearch Serverless
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "OpenSearch")]
+    pub id: Option<Id>,
 
     /// Send documents through this ingest pipeline of the cluster. Documents that it drops count as rejected
     #[arg(long, value_name = "NAME", help_heading = "OpenSearch")]
@@ -289,6 +304,15 @@ pub enum Extra {
     Extra,
     /// timestamp: the time as the log wrote it
     Timestamp,
+}
+
+/// What of a line is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mask {
+    /// Client addresses are cut to /24 (IPv4) or /48 (IPv6), or hashed (--mask-key-file); names become "masked"
+    Clientip,
+    /// Values in the query of request and referrer are cut: /find?q=cat&page=2 becomes /find?q=&page=
+    Query,
 }
 
 /// How request bodies are compressed.

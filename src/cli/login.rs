@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Who we are to OpenSearch, and whom we trust.
 #[derive(Debug, Default, Args)]
@@ -34,6 +34,25 @@ pub struct LoginFlags {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "password_file", "password", "token_file"])]
     pub api_key_file: Option<PathBuf>,
 
+    /// Sign each request with AWS keys (Signature Version 4), as Amazon OpenSearch Service asks for
+    ///
+    /// The keys come from where the aws command takes them: environment, profile (SSO, roles, credential_process), web
+    /// identity, container or instance. They are renewed during a long load.
+    #[arg(long, conflicts_with_all = ["user", "password_file", "password", "token_file", "api_key_file"])]
+    pub aws_sigv4: bool,
+
+    /// Whose signature it is: es (a domain) or aoss (a Serverless collection). Default: what the URL says, else es
+    #[arg(long, value_name = "SERVICE", value_enum)]
+    pub aws_service: Option<AwsService>,
+
+    /// The region of that service. Default: what the URL says, else AWS_REGION or the profile's
+    #[arg(long, value_name = "REGION")]
+    pub aws_region: Option<String>,
+
+    /// Take AWS keys from this profile. Default: AWS_PROFILE, else default
+    #[arg(long, value_name = "NAME")]
+    pub aws_profile: Option<String>,
+
     /// Trust servers whose certificate this authority signed (PEM). Default: whom this system trusts
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub ca: Option<PathBuf>,
@@ -49,4 +68,13 @@ pub struct LoginFlags {
     /// Trust whatever answers: anybody in between can read and change everything, passwords too. For tests
     #[arg(long)]
     pub insecure: bool,
+}
+
+/// A service of AWS that takes documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AwsService {
+    /// Amazon OpenSearch Service
+    Es,
+    /// Amazon OpenSearch Serverless
+    Aoss,
 }

@@ -19,10 +19,10 @@ pub mod values; // how sizes, durations, times, shares and pairs are written
 pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
-    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, ReportFlags, Schema,
+    Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, Mask, ReportFlags, Schema,
     ServerFlags, SourceFlags,
 };
-pub use login::LoginFlags;
+pub use login::{AwsService, LoginFlags};
 pub use profile::{Profile, ProfileFlags, RestoreArgs};
 pub use reload::{ReloadArgs, RollbackArgs};
 pub use replay::ReplayArgs;
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(args.to, ["http://localhost:9200"]);
         assert_eq!(args.server.index, "apache-access-log-%Y-%m");
         assert_eq!(args.documents.format, Format::Auto);
-        assert_eq!(args.server.id, Id::Source);
+        assert_eq!(args.server.id, None);
         assert_eq!(args.sources.max_line_bytes, 1 << 20);
         assert_eq!(args.report.max_malformed, 0.1);
     }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, Command};
 
 use crate::error::{Error, Result, io_reason};
+use crate::opensearch::address::masked;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,39 @@ pub struct Settings {
     in_file: BTreeMap<(String, String), Vec<String>>,
     /// By flag: the variable, and what it holds.
     in_environment: BTreeMap<String, (String, OsString)>,
+    /// Flags of a login that were typed, and those that the environment has an answer to.
+    logins: Logins,
+}
+
+/// Which flags of a login are given, by who may overrule whom: a login is one thing, and half of one that was typed and
+/// half of another out of a file is nobody's.
+#[derive(Clone, Debug, Default)]
+struct Logins {
+    typed: Vec<&'static str>,
+    in_environment: Vec<&'static str>,
+}
+
+/// The flags of a login, and the variables beside `LOGHAUL_` and the flag's name that stand for each.
+const LOGIN: [(&str, &[&str]); 6] = [
+    ("user", &[]),
+    ("password", &["OPENSEARCH_PASSWORD"]),
+    ("password-file", &[]),
+    ("token-file", &["LOGHAUL_TOKEN"]),
+    ("api-key-file", &["LOGHAUL_API_KEY"]),
+    ("aws-sigv4", &[]),
+];
+
+/// Whether a flag of a login gives way to one that comes from nearer.
+fn gives_way(flag: &str, nearer: &[&str]) -> bool {
+    let is_password = |flag: &str| matches!(flag, "password" | "password-file");
+    let is_of_a_user = |flag: &str| flag == "user" || is_password(flag);
+    nearer.iter().any(|other| match (is_of_a_user(flag), is_of_a_user(other)) {
+        _ if *other == flag => true,
+        (true, true) => is_password(flag) && is_password(other),
+        // A password alone names nobody.
+        (false, true) => *other == "user" || *other == "password-file",
+        (_, false) => true,
+    })
 }
 
 /// Flags that belong to one command line and to nothing else.
@@ -80,7 +114,23 @@ impl Settings {
     ) -> Result<Settings> {
         // As everywhere: what is empty is not there.
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let mut settings = Settings::default();
+        let is_typed = |flag: &str| {
+            let words = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+            let mut words = words.filter_map(|word| word.strip_prefix("--"));
+            words.any(|word| word.split('=').next() == Some(flag))
+        };
+        let has_variable = |flag: &str, more: &[&str]| {
+            variable(&variable_of(flag)).is_some() || more.iter().any(|name| variable(name).is_some())
+        };
+        let logins = Logins {
+            typed: LOGIN.iter().map(|(flag, _)| *flag).filter(|flag| is_typed(flag)).collect(),
+            in_environment: LOGIN
+                .iter()
+                .filter(|(flag, more)| has_variable(flag, more))
+                .map(|(flag, _)| *flag)
+                .collect(),
+        };
+        let mut settings = Settings { logins, ..Settings::default() };
         if let Some(path) = config_of(words).or_else(|| variable("LOGHAUL_CONFIG").map(PathBuf::from)) {
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 Error::usage(format!("cannot read --config {}: {}", path.display(), io_reason(&error)))
@@ -108,6 +158,10 @@ impl Settings {
     /// The value of a command's flag, if somebody said one.
     fn of(&self, command: &str, flag: &str, arg: &Arg) -> Result<Option<Value>> {
         let switch = is_switch(arg);
+        let is_login = LOGIN.iter().any(|(login, _)| *login == flag);
+        if is_login && gives_way(flag, &self.logins.typed) {
+            return Ok(None);
+        }
         if let Some((name, value)) = self.in_environment.get(flag) {
             let text =
                 value.to_str().ok_or_else(|| Error::usage(format!("the environment variable {name} is not UTF-8")))?;
@@ -123,6 +177,9 @@ impl Settings {
                 vec![text.to_owned()]
             };
             return Ok(Some(Value { texts, switch, from: Origin::Environment(name.clone()) }));
+        }
+        if is_login && gives_way(flag, &self.logins.in_environment) {
+            return Ok(None);
         }
         let own = self.in_file.get(&(command.to_owned(), flag.to_owned()));
         let texts = own.or_else(|| self.in_file.get(&(String::new(), flag.to_owned())));
@@ -307,10 +364,9 @@ pub fn shown(flag: &str, text: &str) -> String {
     if flag == "password" {
         return "***".to_owned();
     }
-    let login = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
-    match login.and_then(|(scheme, (login, host))| Some((scheme, login.split_once(':')?.0, host))) {
-        Some((scheme, user, host)) => format!("{scheme}://{user}:***@{host}"),
-        None => text.to_owned(),
+    match flag == "to" || text.contains("://") {
+        true => masked(text),
+        false => text.to_owned(),
     }
 }
 
@@ -382,6 +438,46 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_of_one_hand() {
+        let check = |file: &str, environment: &[(&str, &str)], typed: &[&str], expected: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("c.toml");
+            std::fs::write(&path, file).unwrap();
+            let words: Vec<OsString> = ["loghaul", "load", "--config", path.to_str().unwrap()]
+                .iter()
+                .chain(typed)
+                .map(OsString::from)
+                .collect();
+            let variable = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            let settings = Settings::read(&words, variable, &Cli::command()).unwrap();
+            let command = Cli::command();
+            let of = settings.of_command(command.find_subcommand("load").unwrap()).unwrap();
+            let of = of
+                .into_iter()
+                .filter(|(flag, value)| LOGIN.iter().any(|(login, _)| login == flag) && !value.texts.is_empty());
+            let found: Vec<String> = of.map(|(flag, value)| format!("{flag}={}", value.texts.join(" "))).collect();
+            assert_eq!(found.join(" "), expected, "{file:?} {environment:?} {typed:?}");
+        };
+        let file = "user = 'file'\npassword = 'file'";
+        check(file, &[], &[], "user=file password=file");
+        // The environment's own are read where the URL has a say, too.
+        check(file, &[("LOGHAUL_USER", "env")], &[], "password=file");
+        check(file, &[("LOGHAUL_PASSWORD", "env")], &[], "user=file");
+        check(file, &[("OPENSEARCH_PASSWORD", "env")], &[], "user=file");
+        check(file, &[("LOGHAUL_PASSWORD_FILE", "env")], &[], "user=file password-file=env");
+        check(file, &[("LOGHAUL_TOKEN", "env")], &[], "");
+        check(file, &[], &["--token-file", "t"], "");
+        check(file, &[], &["--aws-sigv4"], "");
+        check(file, &[], &["--password-file=p"], "user=file");
+        let token = "token-file = 'file'";
+        check(token, &[], &["--user", "joe"], "");
+        check(token, &[("LOGHAUL_USER", "env")], &[], "");
+        check(token, &[("LOGHAUL_PASSWORD", "env")], &[], "token-file=file");
+        check("aws-sigv4 = true", &[("LOGHAUL_API_KEY", "env")], &[], "");
+        check("", &[("LOGHAUL_TOKEN_FILE", "env")], &["--user", "joe"], "");
+    }
+
+    #[test]
     fn who_said_it() {
         let settings = settings(FILE, &[("LOGHAUL_INDEX", "env")]).unwrap();
         let command = Cli::command();
@@ -389,9 +485,10 @@ mod tests {
         let value = |name: &str| of.iter().find(|(flag, _)| flag == name).map(|(_, value)| value.clone()).unwrap();
         assert_eq!(value("index").from, Origin::Environment("LOGHAUL_INDEX".into()));
         assert!(matches!(value("to").from, Origin::File(_)));
-        assert_eq!((value("id").texts, value("id").from), (vec!["source".to_owned()], Origin::Default));
+        assert_eq!((value("schema").texts, value("schema").from), (vec!["grok".to_owned()], Origin::Default));
         assert!(value("take-last-line").texts.is_empty() && value("take-last-line").switch);
         assert_eq!(shown("to", "https://joe:secret@h:1/x"), "https://joe:***@h:1/x");
+        assert_eq!(shown("to", "joe:secret@h"), "joe:***@h");
         assert_eq!(shown("password", "x"), "***");
     }
 }

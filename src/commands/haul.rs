@@ -15,15 +15,17 @@ use crate::commands::sources::{Filter, Listing, Seen};
 use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::{self, Safe};
 use crate::ledger::Run;
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::collect::{FileProgress, Keep, Progress as Step};
+use crate::pipeline::report::figures;
 use crate::pipeline::report::json::{self, FilesSpool};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
 use crate::pipeline::report::{Ended, Report};
-use crate::pipeline::report::{escape, figures};
+use crate::pipeline::serialize::mask::{self, Mask};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
 use crate::pipeline::stop::Stop;
@@ -213,6 +215,13 @@ impl Haul<'_> {
             with_source: documents.with.source,
             with_extra: documents.with.extra,
             with_timestamp: documents.with.timestamp,
+            mask: Mask {
+                client: documents.mask.client.then(|| match &documents.mask.key {
+                    Some(key) => mask::Client::hashed(key.reveal().as_bytes()),
+                    None => mask::Client::Truncated,
+                }),
+                query: documents.mask.query,
+            },
             fields: documents.fields.clone(),
             log_type: documents.log_type.clone(),
             ingestion_timestamp: milliseconds(documents.ingestion_timestamp),
@@ -260,8 +269,8 @@ impl Haul<'_> {
             Stream::Stderr => Box::new(io::stderr().lock()),
         };
         let told = match text {
-            Some(text) => out.write_all(text.as_bytes()),
-            None => json::write(&mut out, report),
+            Some(text) => Safe::text(&mut out).write_all(text.as_bytes()),
+            None => json::write(&mut Safe::json(&mut out), report),
         };
         match told.and_then(|()| out.flush()) {
             Ok(()) => code,

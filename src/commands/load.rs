@@ -11,6 +11,7 @@ use crate::commands::record::{Cluster, Record};
 use crate::commands::{preflight, restore, setup, spool};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
+use crate::escape::Safe;
 use crate::opensearch::generations::Mark;
 use crate::opensearch::template::matches;
 use crate::opensearch::{self, Address, Client, Compression, IndexNow, TemplateMatch};
@@ -133,7 +134,10 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
             let asked = Arc::clone(&client);
             let watching = IndexWatch::new(Box::new(move |index| asked.index_now(index)), &stop);
             let (first_written, pauses) = (watching.first_written(), watching.pauses());
-            watch = Some(watching);
+            match server.is_serverless() {
+                true => notes.push(config::serverless::NOTE.to_owned()),
+                false => watch = Some(watching),
+            }
             if config.writing.id == cli::Id::None {
                 notes.push(
                     "documents have no ids of ours: after trouble a line may be there twice (at least once)".into(),
@@ -225,7 +229,7 @@ fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
 pub fn client_options(server: &config::Server) -> Result<opensearch::Options> {
     let addresses = server.urls.iter().map(|url| Address::parse(url)).collect::<Result<Vec<_>>>()?;
     for warning in &server.warnings {
-        eprintln!("loghaul: warning: {warning}");
+        say(&format!("warning: {warning}"));
     }
     let mut options = opensearch::Options::new(addresses);
     options.login = server.login.clone();
@@ -274,5 +278,5 @@ fn options(config: &LoadConfig) -> destination::Options {
 
 /// Writes a sentence to standard error, where somebody may or may not read it.
 pub fn say(sentence: &str) {
-    let _ = writeln!(std::io::stderr(), "loghaul: {sentence}");
+    let _ = writeln!(Safe::text(std::io::stderr()), "loghaul: {sentence}");
 }

@@ -17,6 +17,7 @@ use crate::commands::restore::cluster_of;
 use crate::config::reload::{Name, ReloadConfig};
 use crate::config::{self, LedgerConfig, Resume, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::ledger::{FileState, Ledger, RunRecord, RunState, RunTotals};
 use crate::opensearch::generations::{Generation, Mark, STAMP, Target};
 use crate::opensearch::{Client, Unable};
@@ -458,7 +459,7 @@ pub fn rollback(args: &cli::RollbackArgs) -> Result<u8> {
 }
 
 fn tell(text: &str) -> Result<u8> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match Safe::text(io::stdout()).write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
         }

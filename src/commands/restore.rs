@@ -11,6 +11,7 @@ use crate::cli;
 use crate::commands::load::client_options;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::ledger::{Ledger, Owner, Profile, Release};
 use crate::opensearch::profile::{Found, back};
 use crate::opensearch::{Client, Unable};
@@ -113,7 +114,8 @@ fn told(rows: &[(Profile, &str, String)], as_json: bool) -> Result<()> {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         text.push_str(&format!("{outcome:<13} {}  ({}){why}\n", profile.index, settings.join(", ")));
     }
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut out = if as_json { Safe::json(io::stdout()) } else { Safe::text(io::stdout()) };
+    match out.write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::{RunsArgs, RunsCommand};
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::{self, Safe};
 use crate::ledger::{FileRecord, Ledger, RunRecord};
 
 /// Does what was asked, on standard output, and gives the exit code.
@@ -18,7 +19,8 @@ use crate::ledger::{FileRecord, Ledger, RunRecord};
 /// If the ledger cannot be used, or has no such run.
 pub fn runs(args: &RunsArgs) -> Result<u8> {
     let path = config::replay::runs_ledger(args, &Surroundings::of_this_process())?;
-    let mut output = UntilClosed { output: io::BufWriter::new(io::stdout().lock()), closed: false };
+    let output = UntilClosed { output: io::BufWriter::new(io::stdout().lock()), closed: false };
+    let mut output = if args.json { Safe::json(output) } else { Safe::text(output) };
     if !path.try_exists().map_err(|error| unreadable(&path, &error))? {
         // Looking for what was loaded is no reason to make a ledger.
         match args.command {
@@ -283,9 +285,9 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// File names may hold anything; a terminal should not be told what to do by them.
+/// In one line.
 fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    escape::shown(text.as_bytes()).into_owned()
 }
 
 fn shortened(text: &str, chars_max: usize) -> String {

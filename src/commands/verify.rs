@@ -15,6 +15,7 @@ use crate::commands::recount::{Sample, recount};
 use crate::commands::restore::cluster_of;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::ledger::{FileRecord, Ledger, RunRecord, RunState};
 use crate::opensearch::{Client, Method};
 use crate::pipeline::parse::Format;
@@ -240,7 +241,8 @@ fn tell(run: &RunRecord, found: &Found, as_json: bool) -> Result<()> {
     } else {
         table(run, found)
     };
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut out = if as_json { Safe::json(io::stdout()) } else { Safe::text(io::stdout()) };
+    match out.write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
         }

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 
 use super::Surroundings;
-use crate::cli::{DocumentFlags, Extra, Format};
+use crate::cli::{DocumentFlags, Extra, Format, Mask};
 use crate::error::Error;
-use crate::pipeline::report::escape::shown_within;
+use crate::escape::shown_within;
 use crate::pipeline::serialize::IndexPattern;
 use crate::schema::{self, Schema};
+use crate::secret::Secret;
 
 /// What becomes a document, and what it holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct DocumentsConfig {
     pub with: With,
     /// Constant string fields, by name; each name once and none of ours.
     pub fields: Vec<(String, String)>,
+    /// What may not be stored.
+    pub mask: MaskConfig,
     /// The value of `@log_type`.
     pub log_type: String,
     /// The value of `@ingestion_timestamp`.
@@ -41,6 +44,27 @@ pub struct With {
     pub extra: bool,
     /// `timestamp`: the time as written.
     pub timestamp: bool,
+}
+
+/// What of a line may not be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MaskConfig {
+    /// Clients' addresses.
+    pub client: bool,
+    /// Values in queries.
+    pub query: bool,
+    /// The key under which addresses are hashed; none: they are cut.
+    pub key: Option<Secret>,
+}
+
+fn mask(flags: &DocumentFlags) -> Result<MaskConfig, Error> {
+    let client = flags.mask.contains(&Mask::Clientip);
+    let key = match &flags.mask_key_file {
+        Some(_) if !client => return Err(Error::usage("--mask-key-file is for --mask clientip")),
+        Some(file) => Some(Secret::from_file(file)?),
+        None => None,
+    };
+    Ok(MaskConfig { client, query: flags.mask.contains(&Mask::Query), key })
 }
 
 /// Longest constant: beyond it OpenSearch would not index the keyword anyway (Lucene's limit is 32,766 bytes).
@@ -68,6 +92,17 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
         return Err(Error::usage(format!("--field {name}: a name or value has at most {FIELD_BYTES_MAX} bytes")));
     }
     let with = |extra| flags.with.contains(&extra);
+    let mask = mask(flags)?;
+    if let (true, Some(kept)) = (
+        mask.client || mask.query,
+        [(Extra::Message, "message"), (Extra::Extra, "extra")].into_iter().find(|(extra, _)| with(*extra)),
+    ) {
+        return Err(Error::usage(format!(
+            "--with {} keeps text in which anything may stand, and --mask is there",
+            kept.1
+        ))
+        .hint("leave one of both away"));
+    }
     Ok(DocumentsConfig {
         format: flags.format,
         schema,
@@ -79,6 +114,7 @@ pub fn documents(flags: &DocumentFlags, around: &Surroundings) -> Result<Documen
             extra: with(Extra::Extra),
             timestamp: with(Extra::Timestamp),
         },
+        mask,
         fields: flags.fields.clone(),
         log_type: flags.log_type.clone().unwrap_or_else(|| {
             match schema {
@@ -128,6 +164,8 @@ mod tests {
             until: None,
             with: vec![Extra::Source, Extra::Source],
             fields: fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            mask: Vec::new(),
+            mask_key_file: None,
             log_type: None,
             ingestion_timestamp: None,
         };

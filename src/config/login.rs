@@ -4,22 +4,35 @@
 use std::path::PathBuf;
 
 use super::Surroundings;
-use crate::cli::LoginFlags;
+use crate::aws::{self, Service, Signer};
+use crate::cli::{AwsService, LoginFlags};
 use crate::error::Error;
-use crate::opensearch::{Auth, Login, Secret};
+use crate::opensearch::{Auth, Login};
+use crate::secret::Secret;
 
 /// User and, if it is there, password out of a URL.
 pub(super) type InUrl = Option<(String, Option<String>)>;
 
-/// Who we are, and what is worth a warning about how that was told.
+/// Who we are at this host, and what is worth a warning about how that was told.
 ///
 /// # Errors
 /// Words that contradict each other, or a secret that cannot be had.
 pub(super) fn login(
     flags: &LoginFlags,
     in_url: InUrl,
+    host: &str,
     around: &Surroundings,
 ) -> Result<(Option<Login>, Vec<String>), Error> {
+    if flags.aws_sigv4 {
+        if let Some((user, _)) = in_url {
+            return Err(Error::usage(format!("there is a user in the URL of --to ({user}) and --aws-sigv4"))
+                .hint("take one away"));
+        }
+        return Ok((Some(Login { auth: Auth::Sigv4(signer(flags, host)?), file: None }), Vec::new()));
+    }
+    if flags.aws_service.is_some() {
+        return Err(Error::usage("--aws-service without --aws-sigv4").hint("--aws-sigv4 signs requests"));
+    }
     if let Some((kind, file, in_environment)) = token(flags, around)? {
         if let (Some((user, _)), Some(_)) = (&in_url, &file) {
             return Err(Error::usage(format!("there is a user in the URL of --to ({user}) and a token or key"))
@@ -70,11 +83,25 @@ pub(super) fn first_given(flags: &LoginFlags) -> Option<&'static str> {
         (flags.password.is_some(), "--password"),
         (flags.token_file.is_some(), "--token-file"),
         (flags.api_key_file.is_some(), "--api-key-file"),
+        (flags.aws_sigv4, "--aws-sigv4"),
+        (flags.aws_service.is_some(), "--aws-service"),
         (flags.ca.is_some(), "--ca"),
         (flags.client_cert.is_some(), "--client-cert"),
         (flags.insecure, "--insecure"),
     ];
     given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+}
+
+/// AWS keys, for the service and the region that were typed or that the host's name tells.
+fn signer(flags: &LoginFlags, host: &str) -> Result<Signer, Error> {
+    let (service, region) = Service::of_host(host).unzip();
+    let service = match flags.aws_service {
+        Some(AwsService::Es) => Service::Es,
+        Some(AwsService::Aoss) => Service::Aoss,
+        None => service.unwrap_or(Service::Es),
+    };
+    let options = aws::Options { profile: flags.aws_profile.clone(), region: flags.aws_region.clone() };
+    Signer::new(service, options, region)
 }
 
 /// What makes a login of a secret.
@@ -166,6 +193,7 @@ mod tests {
                 Auth::Basic { user, password } => (user, password.reveal().to_owned()),
                 Auth::Bearer(token) => ("(token)".to_owned(), token.reveal().to_owned()),
                 Auth::ApiKey(key) => ("(key)".to_owned(), key.reveal().to_owned()),
+                Auth::Sigv4(_) => panic!("nobody asked for it"),
             })),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),

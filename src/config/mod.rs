@@ -10,6 +10,7 @@ pub mod profile; // settings of indices while they are loaded
 pub mod memory; // how --memory is shared out, one line per holder
 pub mod reload; // a new generation, and when the alias may move there
 pub mod replay; // which dead letters go where
+pub mod serverless; // what Amazon OpenSearch Serverless takes otherwise
 pub mod setup; // names, and who is talked to
 pub mod verify; // which run is compared with which cluster
 pub mod sink; // where documents go, and with whose name
@@ -311,6 +312,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
     let threads = threads(&args.machine, around);
     // Last of what can fail for the sink: it may ask a person.
     let sink = sink::sink(&args.to, &args.server.login, around)?;
+    serverless::check_body(&sink, args.server.bulk_bytes)?;
     let ledger = ledger(&args.ledger, &sink, around)?;
     let profile = profile::profile(&args.profile, profile, &sink, &ledger)?;
     let server = match &sink {
@@ -341,7 +343,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
         writing: WritingConfig {
             index: server.index.clone(),
             index_wildcard,
-            id: server.id,
+            id: server.id.unwrap_or_else(|| serverless::id_by_default(&sink)),
             pipeline: pipeline(server)?,
             body_bytes: server.bulk_bytes,
             writers: server.writers,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::sink::{self, Server, Sink};
-use super::{LedgerConfig, Surroundings, ledger_default};
+use super::{LedgerConfig, Surroundings, ledger_default, serverless};
 use crate::cli::{Profile, ProfileFlags, RestoreArgs};
 use crate::error::Error;
 
@@ -51,6 +51,9 @@ pub fn profile(
     }
     if !matches!(sink, Sink::OpenSearch(_)) {
         return Ok(None); // there are no indices
+    }
+    if serverless::is_target(sink) {
+        return Ok(None); // there are no such settings
     }
     if *ledger == LedgerConfig::Off {
         return Err(Error::usage(

@@ -1,7 +1,7 @@
 //! What `reload` and `rollback` need: a load into a new generation, and when the alias may move there.
 
 use super::sink::{self, Server, Sink};
-use super::{LedgerConfig, LoadConfig, Surroundings, load_as};
+use super::{LedgerConfig, LoadConfig, Surroundings, load_as, serverless};
 use crate::cli::{Profile, ReloadArgs, RollbackArgs};
 use crate::error::Error;
 use crate::pipeline::serialize::IndexPattern;
@@ -94,6 +94,7 @@ pub fn reload(args: &ReloadArgs, around: &Surroundings) -> Result<ReloadConfig, 
     let Sink::OpenSearch(server) = load.sink.clone() else {
         return Err(Error::usage("a reload goes to a cluster").hint("such as --to http://localhost:9200"));
     };
+    serverless::not_for("reload", &server)?;
     if load.ledger == LedgerConfig::Off {
         return Err(Error::usage("--no-ledger is not for reload: whether all was loaded is told by the ledger"));
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::net::IpAddr;
 
 use super::{Surroundings, login};
+use crate::aws::Service;
 use crate::cli::LoginFlags;
 use crate::error::Error;
-use crate::opensearch::address::is_private;
-use crate::opensearch::{Address, Login, Tls};
+use crate::opensearch::address::{is_private, masked};
+use crate::opensearch::{Address, Auth, Login, Tls};
 
 /// Where documents go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,11 @@ impl Server {
     #[cfg(test)]
     pub fn bare(url: &str) -> Server {
         Server { urls: vec![url.to_owned()], login: None, tls: Default::default(), warnings: Vec::new() }
+    }
+
+    /// Whether it is a collection of Amazon OpenSearch Serverless, which has neither ids of ours nor much to be asked.
+    pub fn is_serverless(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| login.auth.is_serverless())
     }
 
     /// Whether every host, by its name or number alone, is this machine or one of its private network.
@@ -156,21 +162,6 @@ fn no_url(text: &str) -> Error {
     }
 }
 
-/// The text with the password of a URL, or of what looks like one, replaced.
-fn masked(text: &str) -> String {
-    let shown = match text.rsplit_once('@') {
-        None => text.to_string(),
-        Some((before, host)) => {
-            let start = before.find("://").map_or(0, |at| at + 3);
-            match before[start..].find(':') {
-                Some(colon) => format!("{}:***@{host}", &before[..start + colon]),
-                None => text.to_string(),
-            }
-        }
-    };
-    crate::pipeline::report::escape::shown(shown.as_bytes()).into_owned()
-}
-
 /// Hosts of one cluster, and the login for all of them.
 fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) -> Result<Server, Error> {
     let in_urls: Vec<_> = addresses.iter().filter_map(|address| address.user_info.clone()).collect();
@@ -192,14 +183,18 @@ fn server(addresses: Vec<Address>, flags: &LoginFlags, around: &Surroundings) ->
         urls.push(url);
     }
 
-    let (login, mut warnings) = login::login(flags, in_url, around)?;
+    let (login, mut warnings) = login::login(flags, in_url, &addresses[0].host, around)?;
+    if let (None, Some((service, _))) = (&login, Service::of_host(&addresses[0].host)) {
+        warnings.push(format!("requests are not signed, and the host is of AWS ({service}): --aws-sigv4 signs them"));
+    }
     if flags.insecure {
         warnings.push(
             "--insecure: the server's certificate is not checked; anybody in between can read and change everything"
                 .to_owned(),
         );
     }
-    if login.is_some() && addresses.iter().any(|address| !address.https && !is_near(address)) {
+    let shows_a_secret = login.as_ref().is_some_and(|login| !matches!(login.auth, Auth::Sigv4(_)));
+    if shows_a_secret && addresses.iter().any(|address| !address.https && !is_near(address)) {
         warnings.push("the login goes over the network unencrypted (http://)".to_owned());
     }
     let client_certificate = flags.client_cert.clone().zip(flags.client_key.clone());

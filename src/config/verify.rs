@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::sink::{self, Server};
-use super::{Surroundings, ledger_default};
+use super::{Surroundings, ledger_default, serverless};
 use crate::cli::VerifyArgs;
 use crate::error::Error;
 
@@ -30,5 +30,6 @@ pub fn verify(args: &VerifyArgs, around: &Surroundings) -> Result<VerifyConfig, 
         None => ledger_default(around)?,
     };
     let server = sink::cluster(&args.to, &args.login, around)?;
+    serverless::not_for("verify", &server)?;
     Ok(VerifyConfig { server, sample: args.sample as usize, json: args.json, ledger })
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::login::Secret;
 use crate::error::{Error, Result};
+use crate::escape;
+use crate::secret::Secret;
 
 /// Where a server listens: scheme, host, port and, behind some proxies, a path prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,14 @@ impl Address {
         }
     }
 
+    /// The `Host` header of requests: with the port as typed.
+    pub fn host_header(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
     /// The port that is connected to.
     pub fn port_or_default(&self) -> u16 {
         self.port.unwrap_or(if self.https { 443 } else { 80 })
@@ -139,6 +148,21 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// Text with the password of a URL, or of what looks like one, replaced.
+pub fn masked(text: &str) -> String {
+    let shown = match text.rsplit_once('@') {
+        None => text.to_string(),
+        Some((before, host)) => {
+            let start = before.find("://").map_or(0, |at| at + 3);
+            match before[start..].find(':') {
+                Some(colon) => format!("{}:***@{host}", &before[..start + colon]),
+                None => text.to_string(),
+            }
+        }
+    };
+    escape::shown(shown.as_bytes()).into_owned()
+}
+
 /// What may be shown of text that was meant to be a URL: nothing of what stands before its last `@`.
 fn mask(text: &str) -> String {
     let Some(at) = text.rfind('@') else { return text.escape_default().to_string() };
@@ -146,7 +170,7 @@ fn mask(text: &str) -> String {
     format!("{}***{}", text[..scheme_end].escape_default(), text[at..].escape_default())
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

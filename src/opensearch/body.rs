@@ -58,6 +58,11 @@ impl<'a> Body<'a> {
         self.bytes
     }
 
+    /// Its parts, from front to back.
+    pub(super) fn slices(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.slices.iter().copied()
+    }
+
     /// Reads it from front to back.
     pub fn reader(&self) -> BodyReader<'_> {
         BodyReader { slices: &self.slices, within: 0, read: 0 }

@@ -13,12 +13,15 @@ use ureq::http::{self, HeaderValue, header};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::address::{Address, is_private};
+use super::address::{Address, is_private, percent_decoded};
+use super::ask::encoded;
 use super::body::{Body, Compression, Scratch};
-use super::door::Door;
-use super::fault::{Failure, Fault, Progress};
+use super::door::{Door, Outgoing};
+use super::fault::{Failure, Fault, Progress, TlsFault};
+use super::hello::{speaks_plain_http, speaks_tls};
 use super::login::{Auth, Login};
 use super::options::{Options, Tls};
+use super::proxy::Proxy;
 use super::refusal::Refusal;
 use crate::error::{Error, Result};
 
@@ -43,6 +46,7 @@ pub struct Client {
     /// Whether anything ever answered: before that, an unreachable host is a wrong URL; after it, a state.
     reached: AtomicBool,
     who: Option<String>,
+    serverless: bool,
     server_timeout: Duration,
     json_timeout: Duration,
     info_timeout: Duration,
@@ -53,6 +57,7 @@ struct Host {
     address: Address,
     agent: ureq::Agent,
     door: Door,
+    proxy: Option<Proxy>,
     compression: Compression,
     health: Mutex<Health>,
 }
@@ -85,6 +90,8 @@ pub struct Head {
     pub retry_after: Option<Duration>,
     /// Where a redirect points to.
     pub location: Option<String>,
+    /// How many seconds the server's clock is ahead of ours (behind, if negative), by its `Date`.
+    pub clock_ahead: Option<i64>,
     /// Which host answered, for sentences.
     pub host: usize,
 }
@@ -116,6 +123,12 @@ struct Request<'a> {
     to_dashboards: bool,
 }
 
+impl Request<'_> {
+    fn sends_body(&self) -> bool {
+        self.body.bytes() > 0 || matches!(self.method, Method::Post | Method::Put)
+    }
+}
+
 impl Client {
     /// Prepares to talk to these hosts. Reads the certificate files, looks up nothing, connects to nothing.
     ///
@@ -133,10 +146,12 @@ impl Client {
             });
             let login = options.login.clone().or(from_url);
             who = who.or_else(|| login.as_ref().map(|login| login.auth.who()));
+            let proxy = Proxy::of(address, |name| std::env::var(name).ok());
             hosts.push(Host {
                 address: address.clone(),
-                agent: agent(&options, address, tls.clone()),
+                agent: agent(&options, proxy.as_ref().map(Proxy::prepared).transpose()?, tls.clone()),
                 door: Door::new(login)?,
+                proxy,
                 compression: match options.compression {
                     Compression::Auto if is_near(address) => Compression::None,
                     Compression::Auto => Compression::Gzip,
@@ -150,6 +165,7 @@ impl Client {
             turn: AtomicUsize::new(0),
             reached: AtomicBool::new(false),
             who,
+            serverless: options.login.as_ref().is_some_and(|login| login.auth.is_serverless()),
             server_timeout: options.server_timeout(),
             json_timeout: options.json_timeout.min(options.request_timeout),
             info_timeout: options.info_timeout.min(options.request_timeout),
@@ -170,6 +186,11 @@ impl Client {
     /// How we show up: `user "writer"`; none without a user.
     pub fn who(&self) -> Option<&str> {
         self.who.as_deref()
+    }
+
+    /// Whether it is a collection of Amazon OpenSearch Serverless, which does not answer questions about itself.
+    pub fn is_serverless(&self) -> bool {
+        self.serverless
     }
 
     /// Whether any host ever answered anything.
@@ -308,7 +329,22 @@ impl Client {
 
     /// The sentence for no answer.
     pub fn failed(&self, failure: &Failure, doing: &str) -> Error {
-        failure.fault.error(doing, self.address(failure.host))
+        let host = &self.hosts[failure.host];
+        let is_strange = !self.reached() && host.proxy.is_none() && failure.fault.may_be_another_language();
+        let fault = match host.address.https {
+            false if is_strange && speaks_tls(&host.address) => &Fault::SpeaksTls,
+            true if is_strange && speaks_plain_http(&host.address) => &Fault::Tls(TlsFault::PlainHttp),
+            _ => &failure.fault,
+        };
+        let error = fault.error(doing, &host.address);
+        match &host.proxy {
+            Some(proxy) if fault.is_connecting() => error.hint(format!(
+                "the way goes through the proxy {} ({}); NO_PROXY names hosts that need none",
+                proxy.shown(),
+                proxy.variable
+            )),
+            _ => error,
+        }
     }
 
     /// Runs one exchange with the host whose turn it is. One that cannot be reached, does not answer, or stands for
@@ -424,28 +460,52 @@ impl Host {
     }
 
     fn exchange(&self, request: &Request<'_>, answer: &mut Vec<u8>, answer_bytes_max: usize) -> Result<Head, Fault> {
-        let shown = self.door.header();
-        let head = self.exchange_showing(shown.as_ref(), request, answer, answer_bytes_max)?;
-        if head.status == 401 && self.door.renew(shown.as_ref()) {
-            return self.exchange_showing(self.door.header().as_ref(), request, answer, answer_bytes_max);
+        let mut tries = 0;
+        loop {
+            let url = match self.door.signs() {
+                true => self.address.url(&signable(request.path)),
+                false => self.address.url(request.path),
+            };
+            let host = self.address.host_header();
+            let shown = self.door.show(&Outgoing {
+                method: request.method.as_http().as_str(),
+                url: &url,
+                host: &host,
+                content_type: request.sends_body().then_some(request.content_type),
+                body: request.body,
+            })?;
+            let mut builder =
+                http::Request::builder().method(request.method.as_http()).uri(url).header(header::HOST, host);
+            for (name, value) in &shown.headers {
+                builder = builder.header(name, value);
+            }
+            let mut head = self.exchange_once(builder, request, answer, answer_bytes_max)?;
+            if (200..300).contains(&head.status) {
+                return Ok(head);
+            }
+            self.door.hide_secrets(&shown, answer);
+            if let Some(location) = &mut head.location {
+                let mut bytes = std::mem::take(location).into_bytes();
+                self.door.hide_secrets(&shown, &mut bytes);
+                *location = String::from_utf8_lossy(&bytes).into_owned();
+            }
+            tries += 1;
+            if tries > 1 || !self.door.renew(&shown, &Refusal::read(&head, answer)) {
+                return Ok(head);
+            }
         }
-        Ok(head)
     }
 
-    fn exchange_showing(
+    fn exchange_once(
         &self,
-        authorization: Option<&HeaderValue>,
+        mut builder: http::request::Builder,
         request: &Request<'_>,
         answer: &mut Vec<u8>,
         answer_bytes_max: usize,
     ) -> Result<Head, Fault> {
         answer.clear();
-        let mut builder = http::Request::builder().method(request.method.as_http()).uri(self.address.url(request.path));
-        if let Some(authorization) = authorization {
-            builder = builder.header(header::AUTHORIZATION, authorization.clone());
-        }
         let total = request.body.bytes();
-        let sends_body = total > 0 || matches!(request.method, Method::Post | Method::Put);
+        let sends_body = request.sends_body();
         if sends_body {
             builder = builder.header(header::CONTENT_TYPE, request.content_type).header(header::CONTENT_LENGTH, total);
         }
@@ -479,6 +539,7 @@ impl Host {
             retry_after: text_of(header::RETRY_AFTER)
                 .and_then(|text| text.trim().parse().ok().map(Duration::from_secs)),
             location: text_of(header::LOCATION).map(str::to_owned),
+            clock_ahead: text_of(header::DATE).and_then(clock_ahead),
             host: 0,
         };
         let body = response.into_body();
@@ -510,7 +571,28 @@ impl Method {
     }
 }
 
-fn agent(options: &Options, address: &Address, tls: ureq::tls::TlsConfig) -> ureq::Agent {
+/// `Sat, 28 Nov 2026 05:44:52 GMT`, compared with now.
+fn clock_ahead(date: &str) -> Option<i64> {
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    Some(theirs.as_second() - jiff::Timestamp::now().as_second())
+}
+
+/// A path with its query written as a signature has it: all but letters, digits and `-_.~` percent-encoded. Then it is the
+/// same whether whoever checks it takes it as it came, or apart and together again.
+fn signable(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let strict = |text: &str| match percent_decoded(text) {
+        Some(text) => encoded(&text),
+        None => text.to_owned(),
+    };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) => format!("{}={}", strict(name), strict(value)),
+        None => strict(pair),
+    });
+    format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn agent(options: &Options, proxy: Option<ureq::Proxy>, tls: ureq::tls::TlsConfig) -> ureq::Agent {
     let builder = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -527,9 +609,8 @@ fn agent(options: &Options, address: &Address, tls: ureq::tls::TlsConfig) -> ure
         .timeout_connect(Some(options.connect_timeout))
         .timeout_per_write(Some(options.request_timeout))
         .timeout_recv_response(Some(options.request_timeout))
-        .timeout_recv_body(Some(options.request_timeout));
-    // A proxy out of the environment is for the world outside: it cannot reach this machine's own ports.
-    let builder = if address.is_loopback() { builder.proxy(None) } else { builder };
+        .timeout_recv_body(Some(options.request_timeout))
+        .proxy(proxy);
     ureq::Agent::with_parts(builder.build(), DefaultConnector::new(), Names::default())
 }
 
@@ -635,4 +716,31 @@ fn check_pair(
     let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
     let key = PrivateKeyDer::try_from(key.der().to_vec()).map_err(|why| rustls::Error::General(why.to_owned()))?;
     rustls::sign::CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_as_signatures_have_them() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/a%2Bb/_settings", "/a%2Bb/_settings"),
+            (
+                "/_bulk?filter_path=items.*.status,errors&timeout=80s",
+                "/_bulk?filter_path=items.%2A.status%2Cerrors&timeout=80s",
+            ),
+            ("/_bulk?pipeline=a%2Bb%20c%C3%A9", "/_bulk?pipeline=a%2Bb%20c%C3%A9"),
+            ("/x?pretty", "/x?pretty"),
+        ] {
+            assert_eq!(signable(path), expected);
+        }
+    }
+
+    #[test]
+    fn clocks() {
+        assert_eq!(clock_ahead("no date"), None);
+        assert!(clock_ahead("Sat, 28 Nov 2020 05:44:52 GMT").unwrap() < -86_400);
+    }
 }

@@ -39,6 +39,10 @@ pub enum Fault {
     AnswerTooLong,
     /// What came back is not HTTP.
     NotHttp,
+    /// We speak plain HTTP, and the server TLS.
+    SpeaksTls,
+    /// There is nothing any more to sign the request with: what the search for AWS keys came to.
+    NoKeys(String),
     /// Anything else, in the HTTP client's words.
     Other(String),
 }
@@ -70,7 +74,9 @@ impl Fault {
             | Fault::ConnectTimedOut
             | Fault::Tls(_)
             // Content-Length is always sent: half a body is never acted on.
-            | Fault::ResetWhileSending => false,
+            | Fault::ResetWhileSending
+            | Fault::SpeaksTls
+            | Fault::NoKeys(_) => false,
             // The last bytes may have been on their way.
             Fault::TimedOutSending
             | Fault::TimedOutWaiting
@@ -80,6 +86,11 @@ impl Fault {
             | Fault::NotHttp
             | Fault::Other(_) => true,
         }
+    }
+
+    /// Whether a server that expects TLS may do this to plain HTTP, or the reverse.
+    pub(super) fn may_be_another_language(&self) -> bool {
+        matches!(self, Fault::ClosedWithoutAnswer | Fault::CutAnswer | Fault::ResetWhileSending | Fault::NotHttp)
     }
 
     /// Whether we never got as far as sending: another host of the same cluster may do.
@@ -186,6 +197,8 @@ impl fmt::Display for Fault {
             Fault::CutAnswer => "the answer was cut off",
             Fault::AnswerTooLong => "the answer is longer than can be held",
             Fault::NotHttp => "what came back is not HTTP",
+            Fault::SpeaksTls => "the server speaks TLS, not plain HTTP",
+            Fault::NoKeys(words) => return f.write_str(words),
             Fault::Other(words) => return write!(f, "{}", words.escape_debug()),
         })
     }
@@ -240,6 +253,7 @@ impl Fault {
             Fault::Tls(TlsFault::Alert(_)) => {
                 "the server may ask for a client certificate that its own authority signed".to_owned()
             }
+            Fault::SpeaksTls => "write https:// instead of http://".to_owned(),
             Fault::ClosedWithoutAnswer if !address.https => {
                 "a server that expects TLS does this; if it does, write https://".to_owned()
             }

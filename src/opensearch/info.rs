@@ -45,6 +45,9 @@ impl Client {
     /// # Errors
     /// As [`Client::info`].
     pub fn info_while(&self, goes_on: impl Fn() -> bool) -> Result<Option<Info>> {
+        if self.is_serverless() {
+            return Ok(None);
+        }
         let (started, mut times) = (Instant::now(), 0);
         loop {
             let asked = self.root();
@@ -91,6 +94,7 @@ impl Client {
             }
             // From OpenSearch itself, or from a proxy that lets only some paths through. Whether we may write is for the
             // bulk to find out.
+            (403, Some(refusal)) if refusal.complaint().is_some() => Err(self.refused(refusal, &reply.head, DOING)),
             (403 | 405 | 429 | 503, _) => Ok(None),
             // OpenSearch's own 404 is about an index that was taken for a path.
             (404, Some(refusal)) if !refusal.is_opensearch => Ok(None),

@@ -9,6 +9,8 @@ pub mod address; // a URL as it was typed, its secrets masked
 pub mod login; // who we are: password, token, key
 pub mod options; // where to go, whom we trust, how long we wait
 pub mod body; // kept byte ranges as one request body, compressed where that pays
+mod hello; // is it TLS that is spoken there?
+mod proxy; // who stands between, by the environment
 mod door; // what is shown to a host with each request
 pub mod fault; // what went wrong between us and an answer
 pub mod refusal; // an answer that says no: its type and reason, and the sentence for a person
@@ -32,7 +34,7 @@ pub use client::{BulkHow, Client, Head, Method, Reply};
 pub use fault::{Failure, Fault};
 pub use indices::IndexNow;
 pub use info::Info;
-pub use login::{Auth, Login, Secret};
+pub use login::{Auth, Login};
 pub use options::{Options, Tls};
 pub use refusal::Refusal;
 pub use standing::Standing;

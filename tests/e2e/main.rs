@@ -21,6 +21,8 @@ mod reports; // summaries, JSON, exit codes, help
 mod bad_files; // files that are missing, damaged, or something else
 mod bad_servers; // servers that are missing, refuse, or are something else
 mod bad_lines; // lines that are too long, cut, or no access lines
+mod mask; // what may not be stored
+mod terminal; // what strangers write is shown, not obeyed
 mod preflight; // what is told before anything is sent
 mod live; // pipes, signals, files that change while they are read
 mod panics; // a bug in each stage

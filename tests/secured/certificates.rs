@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::support::{Folder, logs};
+use crate::support::{FixedServer, Folder, Ran, logs};
 
 /// An authority, and a server that shows a certificate signed by it.
 struct Server {
@@ -96,6 +96,40 @@ fn files_that_hold_no_certificate() {
     load(&["--ca", "missing.pem"]).ends_with(2).tells(&["missing.pem"]);
     load(&["--client-cert", "junk.pem"]).ends_with(2).tells(&["--client-key"]);
     load(&["--client-cert", "junk.pem", "--client-key", "junk.pem"]).ends_with(2).tells(&["no certificate"]);
+}
+
+#[test]
+fn plain_http_to_tls_and_tls_to_plain_http() {
+    let server = Server::start("127.0.0.1", (2020, 4000));
+    let plain = FixedServer::start("400 Bad Request", "text/plain", "no");
+    let folder = Folder::new();
+    folder.write_settled("access.log", logs::lines(10));
+    for (to, says) in [
+        (server.url.replace("https", "http"), ["the server speaks TLS, not plain HTTP", "write https://"]),
+        (plain.url.replace("http", "https"), ["the server speaks plain HTTP, not TLS", "write http://"]),
+    ] {
+        folder.run(&["load", "access.log", "--no-ledger", "--to", &to]).ends_with(1).tells(&says);
+    }
+}
+
+#[test]
+fn proxies_of_the_environment() {
+    // What answers CONNECT is a proxy that lets nobody through; it has a say for those that are not left out.
+    let proxy = FixedServer::start("403 Forbidden", "text/plain", "");
+    let folder = Folder::new();
+    folder.write_settled("access.log", logs::lines(10));
+    let load = |to: &str, environment: &[(&str, &str)]| {
+        let mut command = folder.command(["load", "access.log", "--no-ledger", "--to", to]);
+        command.envs(environment.iter().copied());
+        Ran::of(command, b"").ends_with(1)
+    };
+    let by_proxy = ("HTTPS_PROXY", proxy.url.as_str());
+    load("https://search.invalid", &[by_proxy]).says(&["the proxy", "HTTPS_PROXY", "NO_PROXY"]);
+    assert_eq!(proxy.requests(), 1);
+    load("https://search.invalid", &[by_proxy, ("NO_PROXY", "other,.invalid")]).says(&["unknown host"]);
+    load("http://search.invalid", &[by_proxy]).says(&["unknown host"]);
+    load("https://127.0.0.1:1", &[by_proxy]).says(&["connection refused"]);
+    assert_eq!(proxy.requests(), 1);
 }
 
 #[test]

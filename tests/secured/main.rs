@@ -11,3 +11,6 @@ mod certificates; // servers whose certificate will not do
 mod node; // the real node, asked as its administrator
 mod secrets; // planted everywhere, found nowhere
 mod users; // names, passwords, client certificates; rights
+mod verifier; // a door before a node, kept by AWS's own signer
+#[cfg(feature = "aws")]
+mod signed; // requests signed with AWS keys

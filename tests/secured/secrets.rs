@@ -1,21 +1,152 @@
 //! Secrets are planted wherever one can be given; nothing that the program writes may hold one.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::thread;
 
 use super::node::Secured;
-use crate::support::{FixedServer, Folder, logs};
+use super::verifier;
+use crate::support::{FixedServer, Folder, Ran, logs};
 
 const SECRET: &str = "Pl4nted-s3cret";
+/// The same as the Basic scheme has it, for the user joe.
+const BASIC: &str = "am9lOlBsNG50ZWQtczNjcmV0";
+
+/// A server that refuses everything, and repeats all that it was sent: as JSON, and where it redirects to.
+fn echo(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let (mut reader, mut writer) = (BufReader::new(&connection), &connection);
+                loop {
+                    let mut head = String::new();
+                    while !head.ends_with("\r\n\r\n") {
+                        if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    let length = head.to_ascii_lowercase();
+                    let length = length
+                        .split("content-length: ")
+                        .nth(1)
+                        .and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+                    let mut body = vec![0; length.unwrap_or(0)];
+                    if reader.read_exact(&mut body).is_err() {
+                        return;
+                    }
+                    let authorization = head.lines().find(|line| line.starts_with("authorization")).unwrap_or("none");
+                    let error = serde_json::json!({"type": "echo_exception", "reason": head});
+                    let body = serde_json::json!({"error": error, "status": 400}).to_string();
+                    let answer = format!(
+                        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nlocation: http://h/?{}\r\ncontent-length: {}\r\n\r\n{body}",
+                        authorization.replace(' ', "+"),
+                        body.len()
+                    );
+                    if writer.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[track_caller]
+fn assert_untold(ran: &Ran, secrets: &[&str]) {
+    for said in [&ran.stderr, &String::from_utf8_lossy(&ran.stdout).into_owned()] {
+        for secret in secrets {
+            assert!(!said.contains(secret), "{secret}: {}", ran.told());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_repeats_all_it_hears() {
+    for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "301 Moved", "500 Internal Server Error"] {
+        let url = echo(status);
+        let folder = Folder::new();
+        folder.write_settled("access.log", logs::lines(100));
+        folder.write("secret-file", SECRET);
+        let with_user = url.replace("http://", &format!("http://joe:{SECRET}@"));
+        let cases: [(&str, &[&str]); 5] = [
+            (&with_user, &[]),
+            (&url, &["--user", "joe", "--password", SECRET]),
+            (&url, &["--token-file", "secret-file"]),
+            (&url, &["--api-key-file", "secret-file"]),
+            (&url, &["--aws-sigv4", "--aws-region", "eu-west-1"]),
+        ];
+        for (to, flags) in cases {
+            if flags.first() == Some(&"--aws-sigv4") && !cfg!(feature = "aws") {
+                continue;
+            }
+            for command in [
+                "load access.log --give-up-after 1s -vv",
+                "load access.log --json",
+                "load access.log --dry-run",
+                "setup",
+            ] {
+                let line: Vec<&str> = command.split(' ').chain(["--to", to]).chain(flags.iter().copied()).collect();
+                let mut command = folder.command(&line);
+                command.env("AWS_ACCESS_KEY_ID", verifier::KEY_ID).env("AWS_SECRET_ACCESS_KEY", verifier::SECRET);
+                command.env("AWS_SESSION_TOKEN", verifier::TOKEN);
+                let ran = Ran::of(command, b"");
+                assert!(ran.status.code() != Some(0) || line.contains(&"--dry-run"), "{}", ran.told());
+                assert_untold(&ran, &[SECRET, BASIC, verifier::SECRET, verifier::TOKEN]);
+            }
+        }
+        assert_nowhere(folder.path(), &["secret-file"], &[SECRET, BASIC, verifier::SECRET, verifier::TOKEN]);
+    }
+}
+
+#[test]
+fn files_variables_and_proxies() {
+    let folder = Folder::new();
+    folder.write_settled("access.log", logs::lines(10));
+    let file = format!(
+        "to = 'http://joe@127.0.0.1:1'\npassword = '{SECRET}'\n[setup]\ndashboards = 'http://joe:{SECRET}@h'\n"
+    );
+    folder.write("c.toml", file);
+    let run = |line: &str, environment: &[(&str, String)]| {
+        let mut command = folder.command(line.split(' '));
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
+        let ran = Ran::of(command, b"");
+        assert_untold(&ran, &[SECRET, BASIC]);
+        ran
+    };
+    for command in ["load", "setup", "ship", "replay"] {
+        run(&format!("--config c.toml config {command}"), &[]).ends_with(0);
+    }
+    run("--config c.toml load access.log --no-ledger", &[]).ends_with(1);
+    let secret = || SECRET.to_owned();
+    run("config load", &[("LOGHAUL_PASSWORD", secret()), ("LOGHAUL_TO", format!("http://joe:{SECRET}@h"))])
+        .ends_with(0);
+    run(
+        "load access.log --no-ledger --to http://127.0.0.1:1",
+        &[("LOGHAUL_USER", "joe".into()), ("LOGHAUL_PASSWORD", secret())],
+    )
+    .ends_with(1);
+    for proxy in [format!("http://joe:{SECRET}@127.0.0.1:1"), format!("nothing://joe:{SECRET}@h")] {
+        let ran = run("load access.log --no-ledger --to https://search.invalid", &[("HTTPS_PROXY", proxy)]);
+        ran.says(&["HTTPS_PROXY"]);
+    }
+    assert_nowhere(folder.path(), &["c.toml"], &[SECRET, BASIC]);
+}
 
 /// Whatever lies in the folder and below, but for the files that secrets came from.
-fn assert_nowhere(folder: &Path, but_for: &[&str]) {
+fn assert_nowhere(folder: &Path, but_for: &[&str], secrets: &[&str]) {
     for entry in walkdir::WalkDir::new(folder).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
         if but_for.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
         let bytes = std::fs::read(entry.path()).expect("a file that can be read");
-        let found = bytes.windows(SECRET.len()).any(|window| window.eq_ignore_ascii_case(SECRET.as_bytes()));
-        assert!(!found, "{} holds the secret", entry.path().display());
+        for secret in secrets {
+            let found = bytes.windows(secret.len()).any(|window| window.eq_ignore_ascii_case(secret.as_bytes()));
+            assert!(!found, "{} holds {secret}", entry.path().display());
+        }
     }
 }
 
@@ -50,7 +181,7 @@ fn a_server_that_refuses_and_echoes() {
                 }
             }
         }
-        assert_nowhere(folder.path(), &["secret-file"]);
+        assert_nowhere(folder.path(), &["secret-file"], &[SECRET]);
     }
 }
 
@@ -79,5 +210,5 @@ fn a_load_that_succeeds_and_rejects() {
         let ran = folder.run(&command.split(' ').collect::<Vec<_>>());
         assert!(!String::from_utf8_lossy(&ran.stdout).contains(SECRET), "{}", ran.told());
     }
-    assert_nowhere(folder.path(), &[]);
+    assert_nowhere(folder.path(), &[], &[SECRET]);
 }

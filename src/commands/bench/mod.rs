@@ -19,6 +19,7 @@ use crate::commands::haul::{self, Haul};
 use crate::commands::sources::{Filter, Listing, Seen};
 use crate::config::{self, BenchConfig, Form, ReportConfig, Stream, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::pipeline::report::progress;
 use sample::Sample;
 
@@ -72,7 +73,11 @@ pub fn bench(args: &cli::BenchArgs) -> Result<u8> {
         Form::Text => tell::table(&facts, &measured.rows),
         Form::Json => tell::json(&facts, &measured.rows),
     };
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+    let mut out = match config.form {
+        Form::Text => Safe::text(io::stdout().lock()),
+        Form::Json => Safe::json(io::stdout().lock()),
+    };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::failed(format!("cannot write the figures: {}", io_reason(&error))))
         }

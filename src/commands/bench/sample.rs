@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result, io_reason};
+use crate::pipeline::Options;
 use crate::pipeline::chunk::{self, Cut, MapCutter};
 use crate::pipeline::decode::Encoding;
 use crate::pipeline::head::{Content, Head};
 use crate::pipeline::serialize::FileFacts;
 use crate::pipeline::source::{self, Input, Place, Source};
 use crate::pipeline::stop::Stop;
-use crate::pipeline::{Options, report};
 
 /// What is measured with.
 pub struct Sample {
@@ -70,7 +70,7 @@ impl Sample {
                 break;
             }
             let uri = source.uri();
-            let shown = report::escape::shown(uri.as_bytes());
+            let shown = crate::escape::shown(uri.as_bytes());
             let failed = |error: io::Error| Error::failed(format!("cannot read {shown}: {}", io_reason(&error)));
             match log(&source, options, bytes_max - sample.bytes, stop).map_err(failed)? {
                 Found::Log(log, whole) => {

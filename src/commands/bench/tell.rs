@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::measure::{Figures, Group};
 use super::rows;
 use super::sample::Sample;
+use crate::escape;
 use crate::pipeline::Options;
-use crate::pipeline::report::escape;
 use crate::pipeline::report::figures::{counted, exact_size, grouped, size};
 use crate::pipeline::serialize::{Block, Tally, Worker};
 

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use memchr::{memchr, memrchr};
 
 use crate::error::io_reason;
+use crate::escape;
 use crate::pipeline::chunk::count_lines;
 use crate::pipeline::decode::Encoding;
 use crate::pipeline::head::{Content, Head};
-use crate::pipeline::report::escape;
 use crate::pipeline::serialize::{Block, FileFacts, Plan, Tally, Worker};
 use crate::pipeline::source::{self, Input, Place, Source};
 use crate::pipeline::stop::Stop;

@@ -90,8 +90,10 @@ fn look(
         }
         Asked::Untold => {}
     }
-    found.push(findings::disk(&client.disk()?, bytes));
-    found.push(findings::shards(&client.shards()?, shards_wanted));
+    if !client.is_serverless() {
+        found.push(findings::disk(&client.disk()?, bytes));
+        found.push(findings::shards(&client.shards()?, shards_wanted));
+    }
     Ok(found)
 }
 

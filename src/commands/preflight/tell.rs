@@ -8,6 +8,7 @@ use super::estimate::Estimate;
 use super::findings::Finding;
 use crate::config::{Form, LoadConfig, Stream};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::pipeline::report::figures::{counted, duration, grouped, size};
 
 /// Writes it to where the report would go.
@@ -16,9 +17,13 @@ pub fn tell(estimate: &Estimate, found: &[Finding], rate: Option<f64>, config: &
         Form::Text => table(estimate, found, rate, config),
         Form::Json => format!("{:#}\n", as_json(estimate, found, rate, config)),
     };
-    let mut out: Box<dyn Write> = match config.report.stream {
+    let out: Box<dyn Write> = match config.report.stream {
         Stream::Stdout => Box::new(io::stdout().lock()),
         Stream::Stderr => Box::new(io::stderr().lock()),
+    };
+    let mut out = match config.report.form {
+        Form::Text => Safe::text(out),
+        Form::Json => Safe::json(out),
     };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -16,6 +16,7 @@ use crate::commands::load::client_options;
 use crate::config::setup::{SetupConfig, alias_of, resource_name, setup as complete};
 use crate::config::{Server, Surroundings};
 use crate::error::{Error, Result, io_reason};
+use crate::escape::Safe;
 use crate::opensearch::{self, Client, Standing, policy};
 use crate::schema::{self, Schema};
 use steps::Steps;
@@ -49,7 +50,7 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
             remove::plan(&config, remove, &client, dashboards.as_ref(), &mut steps)?;
             if !config.dry_run && steps.changes() > 0 && remove.ask {
                 // Whoever can be asked also sees standard error.
-                let _ = io::stderr().write_all(steps.told(true).as_bytes());
+                let _ = Safe::text(io::stderr()).write_all(steps.told(true).as_bytes());
                 if !(around.confirm)("Take this away?")
                     .map_err(|error| Error::failed(format!("cannot ask: {error}")))?
                 {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::totals::{Sums, Totals};
 use crate::config::Form;
 use crate::error::{Kind, io_reason};
+use crate::escape::{Safe, shown};
 use crate::pipeline::report::Ended;
-use crate::pipeline::report::escape::shown;
 use crate::pipeline::report::figures::{counted, duration, grouped};
 
 /// Damaged bodies that are shown.
@@ -25,7 +25,10 @@ pub fn tell(totals: &Totals, form: Form, quiet: bool) -> u8 {
         Form::Text if quiet && code == 0 => return code,
         Form::Text => summary(totals),
     };
-    let mut out = io::stdout().lock();
+    let mut out = match form {
+        Form::Json => Safe::json(io::stdout().lock()),
+        Form::Text => Safe::text(io::stdout().lock()),
+    };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "loghaul: cannot write the report: {}", io_reason(&error));

@@ -10,7 +10,6 @@ pub mod totals; // the data: counts, files, the run; the law and the exit code
 pub mod summary; // the report for people
 pub mod json; // the report for machines
 pub mod progress; // while the run is under way: a bar, or a line every ten seconds
-pub mod escape; // how strangers' words are shown
 pub mod figures; // how figures are written
 
 pub use receipt::{DeadLetter, Outcomes, Receipt};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::escape::shown;
 use super::figures::{counted, duration, grouped, per_second, size};
+use crate::escape::{Safe, shown};
 
 /// How progress is shown, on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line above the bar, in every mode. The line is one's own words: strangers' must be escaped before.
+    /// Prints a line above the bar, in every mode.
     pub fn message(&self, line: &str) {
         self.print(line);
     }
@@ -148,7 +148,7 @@ impl Progress {
 
     fn print(&self, line: &str) {
         // A closed standard error is no reason to end a load.
-        self.bar.suspend(|| _ = writeln!(std::io::stderr().lock(), "{line}"));
+        self.bar.suspend(|| _ = writeln!(Safe::text(std::io::stderr().lock()), "{line}"));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,10 +4,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::escape::{shown, shown_within};
 use super::figures::{counted, duration, exact_size, grouped, per_second, size, time};
 use super::totals::{Counts, Ended, FileReport, FileStatus, Report};
 use crate::error::Kind;
+use crate::escape::{shown, shown_within};
 
 /// Columns that a summary takes.
 pub const WIDTH: usize = 100;

@@ -300,20 +300,20 @@ pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut S
     }
 
     let mut replaced = false;
-    let mut value = |buffer: &mut Buffer, field: Span, empty_quotes: bool| {
-        let field = field.of(text);
+    let mut value = |buffer: &mut Buffer, field: &[u8], empty_quotes: bool| {
         if is_clean(field) {
             buffer.extend_from_slice(field);
         } else if !(empty_quotes && field == b"\"\"") {
             replaced |= field_value(scratch, field, &mut |bytes| buffer.extend_from_slice(bytes));
         }
     };
-    value(buffer, record.client, false);
+    let mask = &plan.options.mask;
+    value(buffer, &mask.clients(record.client.of(text)), false);
     buffer.extend_from_slice(plan.ident.text());
-    value(buffer, record.ident, false);
+    value(buffer, record.ident.of(text), false);
     buffer.extend_from_slice(plan.auth.text());
     // httpd writes an empty user as `""`, so that the line keeps its words (log_remote_user, mod_log_config.c).
-    value(buffer, record.user, true);
+    value(buffer, record.user.of(text), true);
     buffer.extend_from_slice(b"\"");
 
     let key = |buffer: &mut Buffer, field: Field| {
@@ -321,7 +321,7 @@ pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut S
         buffer.extend_from_slice(field.name(plan.options.schema).as_bytes());
         buffer.extend_from_slice(b"\":");
     };
-    let mut string = |buffer: &mut Buffer, field: Field, written: Span| {
+    let mut string = |buffer: &mut Buffer, field: Field, written: &[u8]| {
         key(buffer, field);
         buffer.extend_from_slice(b"\"");
         value(buffer, written, false);
@@ -335,25 +335,25 @@ pub(super) fn write_generally(record: &Record, context: Context, scratch: &mut S
     };
     match record.request {
         Request::Line { verb, target, version } => {
-            string(buffer, schema::VERB, verb);
-            string(buffer, schema::REQUEST, target);
+            string(buffer, schema::VERB, verb.of(text));
+            string(buffer, schema::REQUEST, &mask.target(target.of(text)));
             if !version.is_empty() {
-                string(buffer, schema::HTTPVERSION, version);
+                string(buffer, schema::HTTPVERSION, version.of(text));
             }
         }
-        Request::Raw(request) => string(buffer, schema::RAWREQUEST, request),
+        Request::Raw(request) => string(buffer, schema::RAWREQUEST, &mask.raw_request(request.of(text))),
     }
     number(buffer, schema::RESPONSE, record.status);
     number(buffer, schema::BYTES, record.bytes);
     if !record.agent.is_none() {
-        string(buffer, schema::REFERRER, record.referrer);
-        string(buffer, schema::AGENT, record.agent);
+        string(buffer, schema::REFERRER, &mask.target(record.referrer.of(text)));
+        string(buffer, schema::AGENT, record.agent.of(text));
     }
     if !record.vhost.is_empty() {
-        string(buffer, schema::VHOST, record.vhost);
+        string(buffer, schema::VHOST, record.vhost.of(text));
     }
     if !record.forwarded.is_empty() {
-        string(buffer, schema::X_FORWARDED_FOR, record.forwarded);
+        string(buffer, schema::X_FORWARDED_FOR, &mask.clients(record.forwarded.of(text)));
     }
     number(buffer, schema::BYTES_IN, record.bytes_in);
     number(buffer, schema::BYTES_OUT, record.bytes_out);

@@ -11,6 +11,7 @@ mod head; // action line and time, made once a day
 pub mod id; // ids that stay the same
 pub mod index; // which index an event goes to
 pub mod json; // text to JSON strings
+pub mod mask; // what may not be stored
 pub mod plan; // options, and what is made of them once per run
 mod worker; // the loop over the lines of a chunk
 

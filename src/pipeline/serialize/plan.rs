@@ -3,6 +3,7 @@
 use super::id::IdMode;
 use super::index::IndexPattern;
 use super::json;
+use super::mask::Mask;
 use crate::error::Result;
 use crate::schema::{self, Field, Schema};
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub with_extra: bool,
     /// `timestamp`: the time as written.
     pub with_timestamp: bool,
+    /// What may not be stored.
+    pub mask: Mask,
     /// Constant fields: name and value.
     pub fields: Vec<(String, String)>,
     /// `@log_type`.
@@ -51,6 +54,7 @@ impl Default for Options {
             with_source: false,
             with_extra: false,
             with_timestamp: false,
+            mask: Mask::default(),
             fields: Vec::new(),
             log_type: "apache-access-log".to_owned(),
             ingestion_timestamp: "1970-01-01T00:00:00Z".to_owned(),

@@ -198,8 +198,9 @@ impl Worker {
         let body = Lines { plan, file, format, text: chunk, end: split, base: 0, chunk_offset };
         let tail = Lines { text: &self.padded, end: padded_end, base: split, ..body };
         for lines in [body, tail] {
-            // Constant fields of kilobytes are left to the general path.
-            let path = if file.tail_len > COMMON_TAIL_MAX { Path::General } else { self.path };
+            // Constant fields of kilobytes, and masks, are left to the general path.
+            let is_odd = file.tail_len > COMMON_TAIL_MAX || plan.options.mask.is_on();
+            let path = if is_odd { Path::General } else { self.path };
             match path {
                 Path::General => lines.fill::<_, true>(Portable, &mut self.state, block),
                 #[cfg(target_arch = "x86_64")]
@@ -386,7 +387,7 @@ pub fn too_long(plan: &Plan, file: &FileFacts, offset: u64, length: u64, head: &
 #[cold]
 #[inline(never)]
 fn malformed(plan: &Plan, file: &FileFacts, offset: u64, reason: Malformed, line: &[u8], block: &mut Block) {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = plan.options.mask.line(line.strip_suffix(b"\r").unwrap_or(line));
     *block.tally.malformed.entry(reason).or_default() += 1;
     if block.samples.iter().filter(|(known, _)| *known == reason).count() < SAMPLES_MAX {
         block.samples.push((reason, line[..line.len().min(SAMPLE_BYTES_MAX)].to_vec()));
@@ -396,7 +397,7 @@ fn malformed(plan: &Plan, file: &FileFacts, offset: u64, reason: Malformed, line
         out.extend_from_slice(b"{\"source\":");
         out.extend_from_slice(&json::string(&file.uri));
         out.extend_from_slice(format!(",\"offset\":{offset},\"reason\":\"{reason}\",\"line\":\"").as_bytes());
-        json::escape(line, |piece| out.extend_from_slice(piece));
+        json::escape(&line, |piece| out.extend_from_slice(piece));
         out.extend_from_slice(b"\"}\n");
     }
 }

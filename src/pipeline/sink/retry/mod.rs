@@ -156,6 +156,8 @@ fn decide_fault(fault: &Fault, attempt: &Attempt) -> Decision {
                 Decision::Stop
             }
         }
+        // Whoever lends us keys may be away for a while.
+        Fault::NoKeys(_) => Decision::Pause,
         // Somebody before the server has a limit, answers early and closes: the answer is lost on the way.
         Fault::ResetWhileSending if attempt.resets >= RESETS_MAX && !alone => {
             Decision::Halve { shrink: true, unsure: false }
@@ -168,6 +170,7 @@ fn decide_fault(fault: &Fault, attempt: &Attempt) -> Decision {
         | Fault::CutAnswer
         | Fault::AnswerTooLong
         | Fault::NotHttp
+        | Fault::SpeaksTls
         | Fault::Other(_) => {
             if !attempt.accepted_before && attempt.sent >= FIRST_TRIES_MAX {
                 Decision::Stop
@@ -346,6 +349,7 @@ mod tests {
             check(fault.clone(), first(), Decision::Stop);
             check(fault, many(), Decision::Pause);
         }
+        check(Fault::NoKeys(String::new()), many(), Decision::Pause);
         check(Fault::ResetWhileSending, Attempt { resets: 1, ..many() }, again(false));
         check(
             Fault::ResetWhileSending,

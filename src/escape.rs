@@ -1,8 +1,13 @@
 //! Shows what strangers wrote. Log lines, file names and servers' answers may hold anything: escape sequences that
 //! repaint the terminal, characters that turn the text's direction, bytes that are not UTF-8.
+//!
+//! Whoever puts such words into a sentence shows them by [`shown`]. And whatever is told, on standard output or standard
+//! error, leaves through [`Safe`], so that what somebody forgot is shown as well. Documents are no telling: they go to
+//! standard output as they are, in JSON, which has no control characters.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write};
 
 /// Text that is safe to print in one line. What is printable stays as it is, backslashes too; control characters (line
 /// ends and ESC among them), format characters (direction, zero width), line separators and bytes that are not UTF-8
@@ -28,6 +33,71 @@ pub fn shown_within(bytes: &[u8], width: usize) -> String {
     cut.push('…');
     cut.extend(text.chars().skip(length - tail));
     cut
+}
+
+/// Like [`shown`], for text of several lines, whose ends stay.
+pub fn shown_page(text: &str) -> Cow<'_, str> {
+    match text.contains(|c| c != '\n' && is_hidden(c)) {
+        false => Cow::Borrowed(text),
+        true => Cow::Owned(text.split('\n').map(|line| shown(line.as_bytes())).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// A writer for what is told: line ends pass, whatever else does something other than show itself is escaped.
+pub struct Safe<W> {
+    to: W,
+    json: bool,
+    /// The beginning of a character whose end is not written yet: at most three bytes.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> Safe<W> {
+    /// For text.
+    pub fn text(to: W) -> Safe<W> {
+        Safe { to, json: false, begun: Vec::new() }
+    }
+
+    /// For JSON: the same values, with JSON's own escapes.
+    pub fn json(to: W) -> Safe<W> {
+        Safe { to, json: true, begun: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Safe<W> {
+    /// Takes all.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut whole = std::mem::take(&mut self.begun);
+        whole.extend_from_slice(bytes);
+        if let Some(last) = whole.utf8_chunks().last().map(|chunk| chunk.invalid())
+            && std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none())
+        {
+            self.begun = last.to_vec();
+            whole.truncate(whole.len() - self.begun.len());
+        }
+        let text = String::from_utf8_lossy(&whole);
+        match self.json {
+            true => self.to.write_all(escaped_json(&text).as_bytes())?,
+            false => self.to.write_all(shown_page(&text).as_bytes())?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Hidden characters can stand only in JSON's strings; line ends may stand between its parts.
+fn escaped_json(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => json.push(c),
+            c if is_hidden(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(json, "\\u{unit:04x}")),
+            c => json.push(c),
+        }
+    }
+    json
 }
 
 fn escaped(bytes: &[u8]) -> String {
@@ -86,6 +156,28 @@ mod tests {
         for (bytes, expected) in cases {
             assert_eq!(shown(bytes), *expected);
         }
+    }
+
+    #[test]
+    fn what_leaves_is_safe() {
+        let told = |text: &str| {
+            let mut out = Vec::new();
+            Safe::text(&mut out).write_all(text.as_bytes()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(told("one\ntwo\n"), "one\ntwo\n");
+        assert_eq!(told("a\u{1b}[2J\nb\r\n\u{202e}"), "a\\x1b[2J\nb\\r\n\\u{202e}");
+        assert_eq!(told(&told("a\u{1b}[2J")), "a\\x1b[2J", "what is shown stays as it is");
+        let mut out = Vec::new();
+        let mut safe = Safe::text(&mut out);
+        "é\u{9b}日\n".bytes().for_each(|byte| safe.write_all(&[byte]).unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), "é\\u{9b}日\n");
+        let mut out = Vec::new();
+        let value = serde_json::json!({"a\u{9b}31m": "\u{e0041}\n\u{1b}"});
+        write!(Safe::json(&mut out), "{value:#}").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.chars().all(|c| c == '\n' || !is_hidden(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]
