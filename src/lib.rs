@@ -22,6 +22,7 @@ pub mod error; // what went wrong, what was tried, what to do next, and the exit
 pub mod escape; // how strangers' words are shown
 pub mod secret; // text that is never shown
 pub mod schema; // one table: field, name, mapping
+pub mod stores; // where logs come from that lie on no disk of ours
 pub mod dashboards; // what OpenSearch Dashboards shows of the documents
 pub mod aws; // Amazon's keys, and requests signed with them
 pub mod opensearch; // where documents go: client, template

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the one that knows nobody to the one that knows all.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "error",
     "escape",
     "secret",
     "schema",
     "dashboards",
     "aws",
+    "stores",
     "opensearch",
     "pipeline",
     "ledger",

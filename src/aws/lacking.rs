@@ -10,12 +10,16 @@ fn lacking() -> Error {
 }
 
 /// Cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Never {}
+
+/// Cannot be.
 #[derive(Debug)]
-pub enum Chain {}
+pub struct Chain(Never);
 
 /// Cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signer {}
+pub struct Signer(Never);
 
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Chain {
@@ -24,15 +28,15 @@ impl Chain {
     }
 
     pub fn region(&self) -> Option<&str> {
-        match *self {}
+        match self.0 {}
     }
 
     pub fn keys(&self) -> Result<Keys> {
-        match *self {}
+        match self.0 {}
     }
 
     pub fn renew(&self, _: &Keys) -> bool {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -43,18 +47,18 @@ impl Signer {
     }
 
     pub fn service(&self) -> Service {
-        match *self {}
+        match self.0 {}
     }
 
     pub fn keys(&self) -> Result<Keys> {
-        match *self {}
+        match self.0 {}
     }
 
     pub fn renew(&self, _: &Keys) -> bool {
-        match *self {}
+        match self.0 {}
     }
 
     pub fn headers(&self, _: &Signable<'_>, _: &Keys) -> Result<Vec<(&'static str, Secret)>> {
-        match *self {}
+        match self.0 {}
     }
 }

@@ -15,8 +15,11 @@ pub const INDEX_DEFAULT: &str = "apache-access-log-%Y-%m";
 /// Where lines come from.
 #[derive(Debug, Args)]
 pub struct SourceFlags {
-    /// Logs: files, directories, globs in quotes, or - for standard input
+    /// Logs: files, directories, globs in quotes, - for standard input, or objects: s3://BUCKET/KEY
     ///
+    /// s3://BUCKET/PREFIX/ takes all objects below it, and globs in keys those that match; gs:// and az:// likewise.
+    /// https:// takes one file. Keys are written as they are, never percent-encoded. Credentials, region and endpoint come
+    /// from where AWS's own tools take them (Google's and Azure's from their environment variables).
     /// Plain, gzip and zstd are told apart by their first bytes, never by name. Directories are searched all the way
     /// down. Files found in a directory or by a glob that hold no access lines (error logs, binaries) are skipped and
     /// named; a file given by name is always read.
@@ -39,6 +42,18 @@ pub struct SourceFlags {
     /// Without an offset the time is UTC. Default: all.
     #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which files")]
     pub newer_than: Option<When>,
+
+    /// Of the files in directories and globs, take only those modified before then: 1h, 2024-01-31, RFC 3339
+    #[arg(long, value_name = "WHEN", value_parser = values::when, help_heading = "Which files")]
+    pub older_than: Option<When>,
+
+    /// Exit code 1 where a directory, a prefix or a glob comes to nothing; else it is a warning
+    #[arg(long, help_heading = "Which files")]
+    pub require_match: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub stores: StoreFlags,
 
     /// Lines longer than this are malformed (too_long) and skipped: 1KiB to 16MiB
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::bytes_within(1 << 10, 16 << 20),
@@ -64,6 +79,18 @@ pub struct SourceFlags {
     /// Part of the ids: the same log under another namespace is loaded as another log. Default: empty.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Identity")]
     pub namespace: String,
+}
+
+/// How object stores are asked.
+#[derive(Debug, Args)]
+pub struct StoreFlags {
+    /// Ask this server in place of the store's own: for what speaks like S3. Default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL
+    #[arg(long, value_name = "URL", help_heading = "Object stores")]
+    pub endpoint_url: Option<String>,
+
+    /// Do not sign requests to object stores: what is public needs no credentials
+    #[arg(long, help_heading = "Object stores")]
+    pub no_sign_request: bool,
 }
 
 /// What a document looks like, and which lines become one.

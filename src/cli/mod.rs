@@ -20,7 +20,7 @@ pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand};
 pub use flags::{
     Compress, DocumentFlags, Extra, Format, INDEX_DEFAULT, Id, LedgerFlags, MachineFlags, Mask, ReportFlags, Schema,
-    ServerFlags, SourceFlags,
+    ServerFlags, SourceFlags, StoreFlags,
 };
 pub use login::{AwsService, LoginFlags};
 pub use profile::{Profile, ProfileFlags, RestoreArgs};
@@ -244,6 +244,14 @@ pub struct LoadArgs {
     /// every load.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// What becomes of an object of a store once it is loaded: delete, or move=PREFIX
+    ///
+    /// Once every line of it has an outcome that lasts and the ledger has that, and only if its ETag is still the one that
+    /// was read. Moved, it goes to PREFIX followed by its key, in the same bucket; what lies below PREFIX is not loaded.
+    /// Objects that an earlier load has loaded are done with, too.
+    #[arg(long, value_name = "WHAT", value_parser = values::after, help_heading = "Object stores")]
+    pub after: Option<values::After>,
 
     #[command(flatten)]
     #[allow(missing_docs)]

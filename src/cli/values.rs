@@ -169,6 +169,27 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What becomes of an object once every line of it has a durable outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It is deleted.
+    Delete,
+    /// It goes to the key that this prefix and its own make together.
+    Move(String),
+}
+
+/// `delete`, or `move=PREFIX`.
+pub fn after(text: &str) -> Result<After, String> {
+    match text.split_once('=') {
+        None if text == "delete" => Ok(After::Delete),
+        Some(("move", prefix)) if !prefix.is_empty() && !prefix.starts_with('/') && !prefix.contains("://") => {
+            Ok(After::Move(prefix.to_owned()))
+        }
+        Some(("move", _)) => Err(format!("'{text}': the prefix is the beginning of a key, such as move=loaded/")),
+        _ => Err(format!("'{text}' is neither delete nor move=PREFIX")),
+    }
+}
+
 /// How many documents may be rejected before a load stops. Both limits must be passed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MaxRejected {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::flags::StoreFlags;
 use super::login::LoginFlags;
 
 pub(super) const EXAMPLES: &str = "\
@@ -36,6 +37,10 @@ pub struct VerifyArgs {
     /// Where the record of loads is kept. Default: loghaul/ledger.db in $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub stores: StoreFlags,
 
     #[command(flatten)]
     #[allow(missing_docs)]

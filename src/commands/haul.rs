@@ -7,24 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use crate::cli;
+use crate::commands::afterwards::Afterwards;
 use crate::commands::index_watch::{self, IndexWatch, Verdict};
 use crate::commands::only_new::OnlyNew;
 use crate::commands::record::Record;
 use crate::commands::signals;
-use crate::commands::sources::{Filter, Listing, Seen};
+use crate::commands::sources::{Listing, Seen};
 use crate::config::documents::DocumentsConfig;
 use crate::config::{Form, MemoryPlan, ReportConfig, SourcesConfig, Stream};
 use crate::error::{Error, Result, io_reason};
 use crate::escape::{self, Safe};
 use crate::ledger::Run;
-use crate::pipeline::parse::Format;
+use crate::pipeline::parse::{Format, Malformed};
 use crate::pipeline::report::collect::{FileProgress, Keep, Progress as Step};
 use crate::pipeline::report::figures;
 use crate::pipeline::report::json::{self, FilesSpool};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{self, Context};
-use crate::pipeline::report::{Ended, Report};
+use crate::pipeline::report::{Ended, FileReport, FileStatus, Report};
 use crate::pipeline::serialize::mask::{self, Mask};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
 use crate::pipeline::sink::Sink;
@@ -104,8 +105,6 @@ impl Haul<'_> {
     ) -> Result<Report> {
         let stop = &begun.stop;
         let options = self.options(keep.malformed.is_some())?;
-        let filter =
-            Filter::new(&self.sources.include, &self.sources.exclude, self.sources.newer_than.map(system_time))?;
         let spool = match self.report.form {
             Form::Text => None,
             Form::Json => Some(FilesSpool::new().map_err(|error| {
@@ -114,15 +113,20 @@ impl Haul<'_> {
             })?),
         };
         let seen = Arc::new(Seen::default());
-        let listing =
-            Listing::new(self.sources.sources.clone(), self.sources.source_name.clone(), filter, Arc::clone(&seen))
-                .without([&keep.malformed, &keep.dead_letters].into_iter().flatten().map(LinesFile::path));
+        let listing = Listing::of(self.sources, &seen, stop)?
+            .without([&keep.malformed, &keep.dead_letters].into_iter().flatten().map(LinesFile::path));
         // Documents that are written in the order of their sources keep the order that was typed.
         let listing = if options.readers == 1 && !sink.is_ordered() { listing.with_stdin_last() } else { listing };
         let report = Report::new(self.report.max_malformed, spool);
+        let afterwards = self.sources.after.as_ref().map(Afterwards::new);
+        let taker = afterwards.as_ref().map(Afterwards::sender);
+        let beside: Vec<LinesFile> = [&keep.malformed, &keep.dead_letters].into_iter().flatten().cloned().collect();
         let (sources, mut run) = match record {
             None => (OnlyNew::all(listing), None),
-            Some(record) => {
+            Some(mut record) => {
+                if let Some(taker) = taker.clone() {
+                    record.on_settled(Box::new(move |object| drop(taker.send(Arc::clone(object)))));
+                }
                 let (sources, run) = record.sources(listing, stop);
                 (sources, Some(run))
             }
@@ -145,8 +149,18 @@ impl Haul<'_> {
                 }
                 run.iter_mut().for_each(|run| learn_indices(run, watch));
             }
-            run.as_mut().map_or(Ok(()), |run| run.progress(&step))
+            let Some(run) = &mut run else { return Ok(()) };
+            run.progress(&step)?;
+            if let (Step::Done(file), Some(taker)) = (&step, &taker)
+                && let Some(object) = &file.file.object
+                && self.lasts(file.report, &beside)
+            {
+                run.store()?;
+                let _ = taker.send(Arc::clone(object));
+            }
+            Ok(())
         });
+        drop(taker);
         progress.finish();
         if let Some(watch) = &mut watch {
             let Verdict { lost, note } = watch.finish(report.ended != Ended::Complete);
@@ -178,11 +192,14 @@ impl Haul<'_> {
                 }
             }
         }
+        if let Some(afterwards) = afterwards {
+            afterwards.finish(&mut report);
+        }
         let left_out = seen.filtered.load(Ordering::Relaxed);
         if left_out > 0 {
             let were = if left_out == 1 { "was" } else { "were" };
             let files = figures::counted(left_out, "file");
-            report.note(format!("{files} {were} left out by --include, --exclude or --newer-than"));
+            report.note(format!("{files} {were} left out by --include, --exclude, --newer-than or --older-than"));
         }
         let again = seen.again.load(Ordering::Relaxed);
         if again > 0 {
@@ -194,6 +211,18 @@ impl Haul<'_> {
             report.note(warning);
         }
         Ok(report)
+    }
+
+    /// Whether nothing of a file is needed any more: each of its lines is in the cluster, or in a file `beside` the
+    /// ledger; and it is no other kind of file after all.
+    fn lasts(&self, file: &FileReport, beside: &[LinesFile]) -> bool {
+        let cut = file.counts.tally.malformed.contains_key(&Malformed::TooLong);
+        file.status == FileStatus::Loaded
+            && file.law_holds()
+            && file.unfinished.is_none()
+            && !cut
+            && file.counts.malformed_share() <= self.report.max_malformed
+            && !beside.iter().any(LinesFile::is_incomplete)
     }
 
     /// The options of the data plane.

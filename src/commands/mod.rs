@@ -8,6 +8,7 @@ mod preflight; // what is looked at before a load
 pub mod parse; // access logs to documents on standard output
 pub mod bench; // how fast each stage is here
 pub mod setup; // the index template
+mod afterwards; // what becomes of objects that are loaded
 mod haul; // what load and parse have in common
 mod index_watch; // whether the indices of a load stay the same ones
 mod indices; // what a load does with an index before its first document, and after its last

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ledger::Chooser;
-use crate::pipeline::source::{Source, Undecided};
+use crate::pipeline::source::{Place, Source, Undecided};
 use crate::pipeline::stop::{Reason, Stop};
 
 /// Sources of which the ledger is to be asked.
@@ -39,6 +39,12 @@ pub struct Listed {
 }
 
 impl Undecided for Listed {
+    fn begin(&self) -> bool {
+        // What is settled is not asked for. If the ledger fails, it will be told when it is asked again.
+        let settled = self.ledger.as_ref().is_some_and(|ledger| ledger.0.is_settled(&self.source).unwrap_or(true));
+        if settled { matches!(self.source.place, Place::Object(_)) } else { self.source.begin() }
+    }
+
     fn decide(self) -> Option<Source> {
         let Some(ledger) = self.ledger else { return Some(self.source) };
         let (chooser, stop) = &*ledger;

@@ -8,12 +8,13 @@ use crate::cli;
 use crate::commands::only_new::OnlyNew;
 use crate::config::{LedgerConfig, LoadConfig, Resume};
 use crate::error::{Error, Result};
-use crate::ledger::{AskIndex, Beside, Chooser, Destination, Kept, Ledger, Run, RunSpec};
+use crate::ledger::{AskIndex, Beside, Chooser, Destination, Kept, Ledger, OnSettled, Run, RunSpec};
 use crate::opensearch::Address;
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::source::Source;
 use crate::pipeline::stop::Stop;
+use crate::stores::Location;
 
 /// How large a file beside the ledger may become, in bytes. A file that the user names has no limit.
 const BESIDE_BYTES_MAX: u64 = 1 << 30;
@@ -95,6 +96,11 @@ impl Record {
         Ok((Some(Record { run, ledger, cluster: spec.destination.cluster, chooser }), keep))
     }
 
+    /// `hear` is told of each object that is left out because an earlier run has loaded all of it.
+    pub fn on_settled(&mut self, hear: OnSettled) {
+        self.chooser.on_settled = Some(hear);
+    }
+
     /// The sources with what the ledger says of each, and the run to be told of their progress.
     pub fn sources<I>(self, sources: I, stop: &Arc<Stop>) -> (OnlyNew<I>, Run)
     where
@@ -163,8 +169,12 @@ pub fn spec(config: &LoadConfig, cluster: String, again: bool) -> RunSpec {
 
 /// A source as it is called from anywhere: `--resume` in another folder must not take equal words for equal files.
 fn absolute(source: &Path) -> String {
-    if source.as_os_str() == "-" {
+    let text = source.to_string_lossy();
+    if text == "-" {
         return "-".to_owned();
+    }
+    if let Some(Ok(location)) = Location::of(&text) {
+        return location.to_string();
     }
     std::path::absolute(source).unwrap_or_else(|_| source.to_owned()).display().to_string()
 }
@@ -201,6 +211,8 @@ fn command(words: impl Iterator<Item = OsString>) -> String {
         match Address::parse(value) {
             _ if is_secret || flag == "--password=" => shown.push_str("***"),
             Ok(address) if value.contains("://") => shown.push_str(&address.to_string()),
+            // A signed link is a secret in its query.
+            _ if let Some(Ok(location)) = Location::of(value) => shown.push_str(&location.to_string()),
             _ => shown.push_str(value),
         }
         is_secret = value == "--password";

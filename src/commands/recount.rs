@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::ledger::FileRecord;
@@ -11,6 +11,7 @@ use crate::pipeline::decode;
 use crate::pipeline::parse::Format;
 use crate::pipeline::serialize::{Block, FileFacts, Plan, Worker};
 use crate::pipeline::tail::Tail;
+use crate::stores::{Location, Object, Reading};
 
 /// So much is parsed at a time; the longest line that load takes, where it was not told otherwise.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -63,6 +64,23 @@ impl Sample {
     }
 }
 
+/// Gives the object at a place of a store, as it is now.
+pub type AskStore<'a> = dyn Fn(&Location) -> io::Result<Object> + 'a;
+
+/// A reader that waits for what is not here yet.
+struct Patient(Reading);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+}
+
 /// Reads a file again up to its watermark: documents by index. `None` if it is not what was loaded any more. `plan` makes
 /// documents with action lines; a `format` of `None` is guessed.
 ///
@@ -70,22 +88,18 @@ impl Sample {
 /// What the system says.
 pub fn recount(
     file: &FileRecord,
+    stores: &AskStore,
     plan: &Plan,
     format: Option<Format>,
     sample: &mut Sample,
 ) -> io::Result<Option<BTreeMap<Arc<str>, u64>>> {
-    let mut input = File::open(&file.path)?;
-    let mut magic = [0; 4];
-    let mut magic_bytes = 0;
-    while magic_bytes < magic.len() {
-        match input.read(&mut magic[magic_bytes..])? {
-            0 => break,
-            read => magic_bytes += read,
-        }
-    }
-    input.rewind()?;
-    let mut plain = decode::decoder(decode::encoding(&magic[..magic_bytes]), input)?.take(file.mark.offset);
     let uri = file.path.display().to_string();
+    let input: Box<dyn Read + Send> = match Location::of(&uri) {
+        Some(Ok(location)) => Box::new(Patient(stores(&location)?.read_from(0))),
+        _ => Box::new(File::open(&file.path)?),
+    };
+    let peeked = decode::peek(input, || false)?;
+    let mut plain = decode::decoder(decode::encoding(peeked.start()), peeked)?.take(file.mark.offset);
     let facts = FileFacts::new(plan, uri, file.identity, format.unwrap_or(Format::Combined), format.is_none(), None);
     let facts = facts.with_format_open(format.is_none());
     let (mut worker, mut block, mut tail) = (Worker::new(), Block::default(), Tail::default());

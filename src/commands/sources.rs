@@ -1,7 +1,10 @@
-//! What the user named becomes the list of sources: files, directories, globs, and standard input.
+//! What the user named becomes the list of sources: files, directories, globs, standard input, and objects of stores with
+//! their own prefixes and globs. The one place where words become sources, whatever command they follow.
 //!
 //! The list is made as it is walked, so a directory of a million files costs no memory but the set of files seen
-//! (device and inode), which keeps a link from being loaded twice.
+//! (device and inode), which keeps a link from being loaded twice; and a bucket costs none.
+
+mod objects; // words for objects of stores
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::Metadata;
@@ -16,8 +19,13 @@ use std::time::SystemTime;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
+use crate::commands::haul::system_time;
+use crate::config::{After, SourcesConfig};
 use crate::error::{Error, Result, io_reason};
 use crate::pipeline::source::{Entry, Place, Source, is_readable_kind};
+use crate::pipeline::stop::Stop;
+use crate::stores::{Location, Object, Stores};
+use objects::{Below, Passed};
 
 /// Which of the files that turn up are taken. What is named itself is always taken.
 #[derive(Clone, Debug)]
@@ -25,6 +33,9 @@ pub struct Filter {
     include: Option<GlobSet>,
     exclude: GlobSet,
     newer_than: Option<SystemTime>,
+    older_than: Option<SystemTime>,
+    /// Objects whose keys begin so were moved there.
+    moved_to: Option<String>,
 }
 
 impl Filter {
@@ -35,15 +46,48 @@ impl Filter {
     /// A pattern is no glob.
     pub fn new(include: &[String], exclude: &[String], newer_than: Option<SystemTime>) -> Result<Filter> {
         let include = if include.is_empty() { None } else { Some(set("--include", include)?) };
-        Ok(Filter { include, exclude: set("--exclude", exclude)?, newer_than })
+        Ok(Filter { include, exclude: set("--exclude", exclude)?, newer_than, older_than: None, moved_to: None })
+    }
+
+    /// The same, and modified before `older_than`.
+    pub fn older_than(self, older_than: Option<SystemTime>) -> Filter {
+        Filter { older_than, ..self }
+    }
+
+    /// The same, without objects whose keys begin with `prefix`.
+    pub fn moved_to(self, prefix: Option<String>) -> Filter {
+        Filter { moved_to: prefix, ..self }
+    }
+
+    /// What `sources` say.
+    ///
+    /// # Errors
+    /// A pattern is no glob.
+    fn of(sources: &SourcesConfig) -> Result<Filter> {
+        let moved_to = match &sources.after {
+            Some(After::Move(prefix)) => Some(prefix.clone()),
+            Some(After::Delete) | None => None,
+        };
+        let filter = Filter::new(&sources.include, &sources.exclude, sources.newer_than.map(system_time))?;
+        Ok(filter.older_than(sources.older_than.map(system_time)).moved_to(moved_to))
     }
 
     fn takes_path(&self, path: &Path) -> bool {
         self.include.as_ref().is_none_or(|include| include.is_match(path)) && !self.exclude.is_match(path)
     }
 
-    fn takes_time(&self, metadata: &Metadata) -> bool {
-        self.newer_than.is_none_or(|limit| metadata.modified().is_ok_and(|modified| modified > limit))
+    fn takes_time(&self, modified: io::Result<SystemTime>) -> bool {
+        if self.newer_than.is_none() && self.older_than.is_none() {
+            return true;
+        }
+        modified.is_ok_and(|modified| {
+            self.newer_than.is_none_or(|limit| modified > limit) && self.older_than.is_none_or(|limit| modified < limit)
+        })
+    }
+
+    fn takes_object(&self, object: &Object, uri: &str) -> bool {
+        let moved = self.moved_to.as_ref().is_some_and(|prefix| object.location().key.starts_with(prefix.as_str()));
+        !moved && self.takes_time(Ok(object.modified())) && self.takes_path(Path::new(uri))
     }
 }
 
@@ -90,6 +134,11 @@ pub struct Listing {
     /// Files that the run itself writes.
     outputs: HashSet<FileKey>,
     walk: Option<Walk>,
+    below: Option<Below>,
+    stores: Option<Arc<Stores>>,
+    /// Words for objects that were gone through: what several of them come to is loaded once.
+    passed: Vec<Passed>,
+    require_match: bool,
     seen: Arc<Seen>,
 }
 
@@ -133,8 +182,36 @@ impl Listing {
     /// Lists what `words` name.
     pub fn new(words: Vec<PathBuf>, source_name: Option<String>, filter: Filter, seen: Arc<Seen>) -> Listing {
         let named = words.iter().filter_map(|word| key_at(word)).collect();
-        let (known, outputs) = (HashSet::new(), HashSet::new());
-        Listing { words: words.into(), source_name, filter, known, named, outputs, walk: None, seen }
+        Listing {
+            words: words.into(),
+            source_name,
+            filter,
+            known: HashSet::new(),
+            named,
+            outputs: HashSet::new(),
+            walk: None,
+            below: None,
+            stores: None,
+            passed: Vec::new(),
+            require_match: false,
+            seen,
+        }
+    }
+
+    /// Lists what `sources` name. Whoever waits for a store ends to wait with `stop`.
+    ///
+    /// # Errors
+    /// A pattern is no glob, or there are objects and no stores.
+    pub fn of(sources: &SourcesConfig, seen: &Arc<Seen>, stop: &Arc<Stop>) -> Result<Listing> {
+        let filter = Filter::of(sources)?;
+        let mut listing = Listing::new(sources.sources.clone(), sources.source_name.clone(), filter, Arc::clone(seen));
+        listing.require_match = sources.require_match;
+        if sources.has_objects() {
+            let stop = Arc::clone(stop);
+            let stores = Stores::new(sources.stores.clone(), Arc::new(move || stop.is_raised()))?;
+            listing.stores = Some(Arc::new(stores));
+        }
+        Ok(listing)
     }
 
     /// The same with standard input at the end: where one reader reads all, a pipe that stays open keeps it for ever.
@@ -158,6 +235,12 @@ impl Listing {
     fn word(&mut self, word: PathBuf) -> Option<Source> {
         if word.as_os_str() == "-" {
             return Some(self.source(Place::Stdin, true));
+        }
+        if let Some(location) = word.to_str().and_then(Location::of) {
+            return match location {
+                Ok(location) => self.object_word(word, location),
+                Err(why) => Some(self.source(Place::Missing(word, why), true)),
+            };
         }
         match std::fs::metadata(&word) {
             Ok(metadata) if metadata.is_dir() => {
@@ -206,7 +289,7 @@ impl Listing {
             }
             walk.found += 1;
             // What has gone since it was listed is told by whoever opens it.
-            let in_time = metadata.as_ref().map_or(true, |metadata| self.filter.takes_time(metadata));
+            let in_time = metadata.as_ref().map_or(true, |metadata| self.filter.takes_time(metadata.modified()));
             if !in_time || !self.filter.takes_path(entry.path()) {
                 self.seen.filtered.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -265,7 +348,17 @@ impl Iterator for Listing {
                         let why = "no file matches the glob".to_owned();
                         return Some(self.source(Place::Missing(walk.word, why), true));
                     }
+                    if self.require_match {
+                        let why = "there is no file in it, and --require-match asks for some".to_owned();
+                        return Some(self.source(Place::Missing(walk.word, why), true));
+                    }
                     self.seen.warn(format!("there is no file in {word}"));
+                }
+                continue;
+            }
+            if let Some(below) = self.below.take() {
+                if let Some(source) = self.go_on_below(below) {
+                    return Some(source);
                 }
                 continue;
             }

@@ -4,8 +4,10 @@
 //! say in which indices and under which ids. The cluster is asked for its counts and for some of those ids. More than
 //! expected is no fault: other runs may write to the same indices.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::cli;
 use crate::commands::load::client_options;
 use crate::commands::recount::{Sample, recount};
 use crate::commands::restore::cluster_of;
+use crate::config::verify::VerifyConfig;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
 use crate::escape::Safe;
@@ -21,6 +24,7 @@ use crate::opensearch::{Client, Method};
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::figures::{counted, grouped};
 use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
+use crate::stores::{Location, Stores, failure};
 
 /// How many ids are asked for at a time.
 const IDS_AT_ONCE: usize = 1_000;
@@ -70,12 +74,22 @@ pub fn verify(args: &cli::VerifyArgs) -> Result<u8> {
         files.push(file);
         Ok(())
     })?;
-    let found = compare(&client, &run, &files, config.sample)?;
+    let found = compare(&client, &run, &files, &config)?;
     tell(&run, &found, config.json)?;
     Ok(u8::from(!found.wrong.is_empty()))
 }
 
-fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], wanted: usize) -> Result<Found> {
+fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &VerifyConfig) -> Result<Found> {
+    let wanted = config.sample;
+    let stores: OnceCell<Result<Stores>> = OnceCell::new(); // most runs need none
+    let ask_store = |location: &Location| {
+        let stores = stores.get_or_init(|| Stores::new(config.stores.clone(), Arc::new(|| false)));
+        let stores = stores.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        stores.look(location).map_err(|failure| match failure.kind {
+            failure::Kind::Gone => io::ErrorKind::NotFound.into(),
+            _ => failure.into(),
+        })
+    };
     let mut found = Found { all_read: true, ..Found::default() };
     let letters = dead_letters(run);
     let plan = plan(run)?;
@@ -88,7 +102,7 @@ fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], wanted: usize
         let mut own = Sample::new(wanted);
         let outcome = match &plan {
             None => Ok(None),
-            Some((plan, format)) => recount(file, plan, *format, &mut own),
+            Some((plan, format)) => recount(file, &ask_store, plan, *format, &mut own),
         };
         let outcome = match outcome {
             Ok(Some(indices)) => {

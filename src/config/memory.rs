@@ -4,6 +4,7 @@
 //! ```text
 //! fixed       the program's pages, stacks, the ledger's cache, what the allocator cannot use
 //! decoders    a decompressor's window and buffers, for each reader
+//! objects     what is read ahead of objects in stores, for each reader, and the runtime that does it
 //! lines       a long line that is not whole yet, for each reader, and one more as a document
 //! tickets     chunks (also mapped ones: their pages are resident) and blocks, until their receipts are in: being
 //!             parsed, waiting, in the body that is being filled, in the bodies that are being sent
@@ -28,6 +29,11 @@ const FIXED_BYTES: u64 = 12 * MIB;
 const FIXED_BYTES_PER_THREAD: u64 = 256 * KIB;
 /// What zstd's levels up to 16 ask for; a file made with a larger window takes more, beyond `--memory`. gzip needs 64 KiB.
 const DECODER_BYTES: u64 = 4 * MIB;
+
+/// Threads, connections and TLS that object stores take, and the heads of objects that are begun ahead of time.
+const STORES_BYTES: u64 = 8 * MIB;
+/// What is read ahead of an object from large to small: four parts of it are under way or here.
+const READ_AHEAD_BYTES: [u64; 3] = [8 * MIB, 4 * MIB, MIB];
 
 /// Chunks from large to small. 256 KiB fits into a core's own cache and still costs nothing per line.
 const CHUNK_BYTES: [u64; 3] = [256 * KIB, 128 * KIB, 64 * KIB];
@@ -59,6 +65,10 @@ pub struct MemoryPlan {
     pub readers: u32,
     /// All readers' decompressors.
     pub decoders_bytes: u64,
+    /// What object stores take beside what is read ahead. 0 where no source is an object, as in the next.
+    pub stores_bytes: u64,
+    /// What is read ahead of objects, by all readers.
+    pub read_ahead_bytes: u64,
     /// All readers' unfinished lines, and the document of one.
     pub lines_bytes: u64,
     /// A chunk's usual size; part of `tickets_bytes`.
@@ -88,6 +98,8 @@ pub struct Need {
     pub threads: u32,
     /// `--max-line-bytes`.
     pub line_bytes_max: u64,
+    /// Whether sources lie in object stores.
+    pub objects: bool,
     /// None where documents go to no server.
     pub server: Option<ServerNeed>,
 }
@@ -110,7 +122,8 @@ impl MemoryPlan {
     /// # Errors
     /// If `--memory` is too small; the error names the least that works.
     pub fn new(need: &Need) -> Result<MemoryPlan, Error> {
-        let default = DEFAULT_BYTES + u64::from(need.cores.saturating_sub(2)) * DEFAULT_BYTES_PER_CORE;
+        let objects = if need.objects { STORES_BYTES + READ_AHEAD_BYTES[0] * 2 } else { 0 };
+        let default = DEFAULT_BYTES + objects + u64::from(need.cores.saturating_sub(2)) * DEFAULT_BYTES_PER_CORE;
         let total = need.memory.unwrap_or(default);
         if let Some(plan) = MemoryPlan::within(need, total) {
             return Ok(plan);
@@ -131,12 +144,15 @@ impl MemoryPlan {
 
     /// The plan that makes the most of `total` bytes, if any fits.
     fn within(need: &Need, total: u64) -> Option<MemoryPlan> {
-        // First fewer readers, then smaller chunks: a single reader keeps two cores busy, small chunks cost each line.
+        // First less ahead and fewer readers, then smaller chunks: a single reader keeps two cores busy, small chunks cost
+        // each line.
         let fewer = std::iter::successors(Some(need.threads), |readers| (*readers > 1).then(|| readers / 2));
-        let wishes = fewer.map(|readers| (readers, CHUNK_BYTES[0]));
-        let frugal = CHUNK_BYTES[1..].iter().map(|&chunk| (1, chunk));
-        wishes.chain(frugal).find_map(|(readers, chunk)| {
-            let room = total.checked_sub(base(need, readers, chunk))?;
+        let aheads: &[u64] = if need.objects { &READ_AHEAD_BYTES } else { &[0] };
+        let least_ahead = aheads[aheads.len() - 1];
+        let wishes = fewer.flat_map(|readers| aheads.iter().map(move |&ahead| (readers, ahead, CHUNK_BYTES[0])));
+        let frugal = CHUNK_BYTES[1..].iter().map(|&chunk| (1, least_ahead, chunk));
+        wishes.chain(frugal).find_map(|(readers, ahead, chunk)| {
+            let room = total.checked_sub(base(need, readers, ahead, chunk))?;
             let (writers, body) = match need.server {
                 None => (0, 0),
                 Some(server) => writers_and_body(&server, room)?,
@@ -152,6 +168,8 @@ impl MemoryPlan {
                 fixed_bytes: FIXED_BYTES + u64::from(need.threads) * FIXED_BYTES_PER_THREAD,
                 readers,
                 decoders_bytes: u64::from(readers) * DECODER_BYTES,
+                stores_bytes: if need.objects { STORES_BYTES } else { 0 },
+                read_ahead_bytes: u64::from(readers) * ahead,
                 lines_bytes: lines_bytes(need, readers),
                 chunk_bytes: chunk,
                 block_bytes: chunk * BLOCK_CHUNKS,
@@ -167,10 +185,11 @@ impl MemoryPlan {
     }
 
     /// Who holds how much; the sum is at most `total_bytes`.
-    pub fn holders(&self) -> [(&'static str, u64); 6] {
+    pub fn holders(&self) -> [(&'static str, u64); 7] {
         [
             ("fixed", self.fixed_bytes),
             ("decoders", self.decoders_bytes),
+            ("objects", self.stores_bytes + self.read_ahead_bytes),
             ("lines", self.lines_bytes),
             ("tickets", self.tickets_bytes),
             ("answers", u64::from(self.writers_max) * self.answer_bytes),
@@ -180,9 +199,11 @@ impl MemoryPlan {
 }
 
 /// What must be there before the first writer: all but waiting tickets and bodies.
-fn base(need: &Need, readers: u32, chunk: u64) -> u64 {
+fn base(need: &Need, readers: u32, ahead: u64, chunk: u64) -> u64 {
     let threads = u64::from(need.threads);
     FIXED_BYTES
+        + if need.objects { STORES_BYTES } else { 0 }
+        + u64::from(readers) * ahead
         + threads * FIXED_BYTES_PER_THREAD
         + u64::from(readers) * DECODER_BYTES
         + lines_bytes(need, readers)
@@ -231,7 +252,8 @@ fn least(need: &Need) -> u64 {
         let (answer, compressed) = beside(body, server.compress);
         body + u64::from(server.writers.unwrap_or(1)) * (body + answer + compressed)
     });
-    (base(need, 1, smallest_chunk) + server).next_multiple_of(MIB)
+    let ahead = if need.objects { READ_AHEAD_BYTES[READ_AHEAD_BYTES.len() - 1] } else { 0 };
+    (base(need, 1, ahead, smallest_chunk) + server).next_multiple_of(MIB)
 }
 
 #[cfg(test)]
@@ -239,7 +261,8 @@ mod tests {
     use super::*;
 
     const SERVER: ServerNeed = ServerNeed { writers: None, body_bytes: None, compress: false };
-    const NEED: Need = Need { memory: None, cores: 2, threads: 2, line_bytes_max: MIB, server: Some(SERVER) };
+    const NEED: Need =
+        Need { memory: None, cores: 2, threads: 2, line_bytes_max: MIB, objects: false, server: Some(SERVER) };
 
     fn sum(plan: &MemoryPlan) -> u64 {
         plan.holders().iter().map(|(_, bytes)| bytes).sum()
@@ -255,6 +278,8 @@ mod tests {
                 fixed_bytes: 12 * MIB + 512 * KIB,
                 readers: 2,
                 decoders_bytes: 8 * MIB,
+                stores_bytes: 0,
+                read_ahead_bytes: 0,
                 lines_bytes: 3 * MIB,
                 chunk_bytes: 256 * KIB,
                 block_bytes: MIB,
@@ -278,7 +303,8 @@ mod tests {
                             for server in [None, Some(false), Some(true)]
                                 .map(|server| server.map(|compress| ServerNeed { writers, body_bytes, compress }))
                             {
-                                let need = Need { memory: None, cores, threads, line_bytes_max, server };
+                                let objects = writers == Some(1);
+                                let need = Need { memory: None, cores, threads, line_bytes_max, objects, server };
                                 let plan = MemoryPlan::new(&need).unwrap();
                                 assert!(sum(&plan) <= plan.total_bytes);
                                 assert_eq!(plan.writers_max == 0, server.is_none());
@@ -300,6 +326,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn objects_are_read_ahead() {
+        let plan = MemoryPlan::new(&Need { objects: true, ..NEED }).unwrap();
+        assert_eq!((plan.total_bytes, plan.readers, plan.read_ahead_bytes), (88 * MIB, 2, 16 * MIB));
+        assert_eq!((plan.writers_max, plan.body_bytes), (3, 5 * MIB));
+        let small = MemoryPlan::new(&Need { objects: true, memory: Some(40 * MIB), ..NEED }).unwrap();
+        assert_eq!((small.readers, small.read_ahead_bytes), (2, 2 * MIB));
     }
 
     #[test]

@@ -29,12 +29,15 @@ pub use profile::ProfileConfig;
 pub use replay::{Chosen, ReplayConfig};
 pub use sink::{Server, Sink};
 
-use crate::cli::values::MaxRejected;
+pub use crate::cli::values::After;
+use crate::cli::values::{MaxRejected, When};
 use crate::cli::{
     BenchArgs, Compress, Id, LedgerFlags, LoadArgs, MachineFlags, ParseArgs, ReportFlags, ServerFlags, SourceFlags,
+    StoreFlags,
 };
 use crate::error::Error;
 use crate::pipeline::report::progress;
+use crate::stores::{self, Location};
 
 /// All that `load` needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +113,14 @@ pub struct SourcesConfig {
     pub exclude: Vec<String>,
     /// Only files modified at or after this, of directories and globs.
     pub newer_than: Option<Timestamp>,
+    /// Only files modified before this, of directories and globs.
+    pub older_than: Option<Timestamp>,
+    /// What comes to nothing is an error.
+    pub require_match: bool,
+    /// How object stores are asked.
+    pub stores: stores::Options,
+    /// What becomes of objects that are loaded.
+    pub after: Option<After>,
     /// Take a half last line even where more of it may come.
     pub take_last_line: bool,
     /// Longer lines are malformed. In bytes, the newline not counted (a carriage return before it is).
@@ -121,6 +132,11 @@ pub struct SourcesConfig {
 }
 
 impl SourcesConfig {
+    /// Whether any of them lies in an object store.
+    pub fn has_objects(&self) -> bool {
+        self.sources.iter().any(|source| location(source).is_some())
+    }
+
     /// The size of all sources together, as they are stored; for progress only. None where one of them has no size that
     /// is known without a search (a pipe, a directory, a glob).
     pub fn stored_bytes(&self) -> Option<u64> {
@@ -305,7 +321,7 @@ pub fn load(args: &LoadArgs, around: &Surroundings) -> Result<LoadConfig, Error>
 
 /// The same, under `profile` unless another was typed.
 fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings) -> Result<LoadConfig, Error> {
-    let sources = sources(&args.sources, around)?;
+    let mut sources = sources(&args.sources, around)?;
     let documents = documents::documents(&args.documents, around)?;
     let index_wildcard = documents::index_wildcard(&args.server.index)?;
     files_apart(&sources.sources, args.report.malformed.as_deref(), args.server.dead_letters.as_deref())?;
@@ -315,6 +331,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
     serverless::check_body(&sink, args.server.bulk_bytes)?;
     let ledger = ledger(&args.ledger, &sink, around)?;
     let profile = profile::profile(&args.profile, profile, &sink, &ledger)?;
+    sources.after = after(args.after.as_ref(), &sources.sources, &ledger)?;
     let server = match &sink {
         Sink::Stdout | Sink::Discard => None,
         // Those who pack bodies need what those who send them need, but for answers, which are small beside it.
@@ -333,7 +350,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
             },
         }),
     };
-    let memory = memory_plan(&args.machine, threads, sources.line_bytes_max, server, around)?;
+    let memory = memory_plan(&args.machine, threads, &mut sources, server, around)?;
     let report = report(&args.report, sink == Sink::Stdout, around);
     let server = &args.server;
     Ok(LoadConfig {
@@ -368,13 +385,13 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
 /// # Errors
 /// Wrong usage.
 pub fn parse(args: &ParseArgs, around: &Surroundings) -> Result<ParseConfig, Error> {
-    let sources = sources(&args.sources, around)?;
+    let mut sources = sources(&args.sources, around)?;
     files_apart(&sources.sources, args.report.malformed.as_deref(), None)?;
     let threads = threads(&args.machine, around);
     Ok(ParseConfig {
         documents: documents::documents(&args.documents, around)?,
         threads,
-        memory: memory_plan(&args.machine, threads, sources.line_bytes_max, None, around)?,
+        memory: memory_plan(&args.machine, threads, &mut sources, None, around)?,
         report: report(&args.report, true, around),
         sources,
     })
@@ -385,13 +402,13 @@ pub fn parse(args: &ParseArgs, around: &Surroundings) -> Result<ParseConfig, Err
 /// # Errors
 /// Wrong usage.
 pub fn bench(args: &BenchArgs, around: &Surroundings) -> Result<BenchConfig, Error> {
-    let sources = sources(&args.sources, around)?;
+    let mut sources = sources(&args.sources, around)?;
     let threads = threads(&args.machine, around);
     Ok(BenchConfig {
         documents: documents::documents(&args.documents, around)?,
         id: args.id,
         threads,
-        memory: memory_plan(&args.machine, threads, sources.line_bytes_max, None, around)?,
+        memory: memory_plan(&args.machine, threads, &mut sources, None, around)?,
         bytes_max: args.bytes,
         duration: args.seconds,
         rows: args.rows.clone(),
@@ -410,12 +427,19 @@ fn sources(flags: &SourceFlags, around: &Surroundings) -> Result<SourcesConfig, 
         if source.as_os_str().is_empty() {
             return Err(Error::usage("a SOURCE is empty").hint("a shell variable that is not set?"));
         }
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(Error::usage("a SOURCE is a log, not a URL").hint("a cluster is named with --to"));
+        if let Some(Err(why)) = Location::of(&text) {
+            return Err(Error::usage(format!("a SOURCE is a log: {why}")).hint("a cluster is named with --to"));
         }
+    }
+    if cfg!(not(feature = "aws"))
+        && let Some(location) = flags.sources.iter().find_map(|source| location(source))
+    {
+        return Err(Error::usage(format!("{location}: this loghaul was built without object stores"))
+            .hint("build it with the cargo feature aws, which is on by default"));
     }
     if let Some(name) = &flags.source_name {
         let one = match &flags.sources[..] {
+            [one] if let Some(location) = location(one) => !location.is_prefix() && !location.is_glob(),
             [one] => {
                 one == stdin || one.is_file() || !(one.is_dir() || one.to_string_lossy().contains(['*', '?', '[']))
             }
@@ -435,21 +459,57 @@ fn sources(flags: &SourceFlags, around: &Surroundings) -> Result<SourcesConfig, 
             })?;
         }
     }
-    let newer_than = flags
-        .newer_than
-        .map(|when| when.resolve(around.now))
-        .transpose()
-        .map_err(|why| Error::usage(format!("--newer-than: {why}")))?;
+    let resolve = |flag: &str, when: Option<When>| {
+        let resolved = when.map(|when| when.resolve(around.now)).transpose();
+        resolved.map_err(|why| Error::usage(format!("{flag}: {why}")))
+    };
+    let newer_than = resolve("--newer-than", flags.newer_than)?;
+    let older_than = resolve("--older-than", flags.older_than)?;
     Ok(SourcesConfig {
         sources: flags.sources.clone(),
         include: flags.include.clone(),
         exclude: flags.exclude.clone(),
         newer_than,
+        older_than,
+        require_match: flags.require_match,
+        stores: stores(&flags.stores)?,
+        after: None,
         take_last_line: flags.take_last_line,
         line_bytes_max: flags.max_line_bytes,
         source_name: flags.source_name.clone(),
         namespace: flags.namespace.clone(),
     })
+}
+
+fn stores(flags: &StoreFlags) -> Result<stores::Options, Error> {
+    if let Some(url) = &flags.endpoint_url
+        && !(url.starts_with("http://") || url.starts_with("https://"))
+    {
+        return Err(Error::usage(format!("--endpoint-url {url} is no URL")).hint("such as http://localhost:9000"));
+    }
+    let (endpoint_url, sign) = (flags.endpoint_url.clone(), !flags.no_sign_request);
+    Ok(stores::Options { endpoint_url, sign, ..stores::Options::default() })
+}
+
+/// What is taken away must be remembered as loaded, and lie where something can be taken away.
+fn after(typed: Option<&After>, sources: &[PathBuf], ledger: &LedgerConfig) -> Result<Option<After>, Error> {
+    let Some(after) = typed else { return Ok(None) };
+    if *ledger == LedgerConfig::Off {
+        return Err(Error::usage("--after needs the ledger, which says what is loaded, and documents that last")
+            .hint("load into OpenSearch or a directory, without --no-ledger"));
+    }
+    match sources.iter().find(|source| location(source).is_none_or(|location| location.scheme.is_web())) {
+        Some(other) => {
+            Err(Error::usage(format!("--after is for objects of a store, which {} is not", other.display()))
+                .hint("such as s3://BUCKET/PREFIX/"))
+        }
+        None => Ok(Some(after.clone())),
+    }
+}
+
+/// Where a word lies in an object store, if it does.
+fn location(word: &Path) -> Option<Location> {
+    word.to_str().and_then(Location::of)?.ok()
 }
 
 /// Files that we write must not be files that we read, nor each other: writing cuts them to nothing first.
@@ -491,13 +551,20 @@ fn threads(flags: &MachineFlags, around: &Surroundings) -> u32 {
 fn memory_plan(
     flags: &MachineFlags,
     threads: u32,
-    line_bytes_max: u64,
+    sources: &mut SourcesConfig,
     server: Option<memory::ServerNeed>,
     around: &Surroundings,
 ) -> Result<MemoryPlan, Error> {
     // More threads than cores, where typed, are paid for like cores.
     let cores = around.cores.max(threads);
-    MemoryPlan::new(&memory::Need { memory: flags.memory, cores, threads, line_bytes_max, server })
+    let (line_bytes_max, objects) = (sources.line_bytes_max, sources.has_objects());
+    let plan =
+        MemoryPlan::new(&memory::Need { memory: flags.memory, cores, threads, line_bytes_max, objects, server })?;
+    if objects {
+        let each = plan.read_ahead_bytes / u64::from(plan.readers);
+        sources.stores.read_ahead_bytes = usize::try_from(each).unwrap_or(usize::MAX);
+    }
+    Ok(plan)
 }
 
 fn pipeline(flags: &ServerFlags) -> Result<Option<String>, Error> {
@@ -648,7 +715,10 @@ mod tests {
     fn what_does_not_go_together() {
         let cases = [
             ("- - --to null:", "SOURCE - (standard input) is there twice"),
-            ("http://h --to null:", "a SOURCE is a log, not a URL (a cluster is named with --to)"),
+            (
+                "http://h --to null:",
+                "a SOURCE is a log: http://h names a server and no file on it (a cluster is named with --to)",
+            ),
             ("a b --to null: --source-name x", "--source-name is for one SOURCE that is one log"),
             ("src --to null: --source-name x", "--source-name is for one SOURCE that is one log"),
             ("a --to null: --include [", "--include '[': unclosed character class; missing ']' (such as '*.log')"),
@@ -669,6 +739,21 @@ mod tests {
         ];
         for (line, says) in cases {
             assert_eq!(check(line).expect_err(line), says, "{line}");
+        }
+    }
+
+    #[test]
+    fn objects_need_what_speaks_with_stores() {
+        let typed = check("s3://b/k --to null:");
+        if cfg!(feature = "aws") {
+            let config = typed.unwrap();
+            assert!(config.sources.has_objects() && config.sources.stores.sign);
+            assert_eq!(config.memory.total_bytes, 88 << 20);
+        } else {
+            assert_eq!(
+                typed.unwrap_err(),
+                "s3://b/k: this loghaul was built without object stores (build it with the cargo feature aws, which is on by default)"
+            );
         }
     }
 

@@ -18,6 +18,8 @@ pub struct VerifyConfig {
     pub json: bool,
     /// The ledger; it need not be there.
     pub ledger: PathBuf,
+    /// How object stores are asked.
+    pub stores: crate::stores::Options,
 }
 
 /// Completes what was typed after `verify`.
@@ -31,5 +33,6 @@ pub fn verify(args: &VerifyArgs, around: &Surroundings) -> Result<VerifyConfig, 
     };
     let server = sink::cluster(&args.to, &args.login, around)?;
     serverless::not_for("verify", &server)?;
-    Ok(VerifyConfig { server, sample: args.sample as usize, json: args.json, ledger })
+    let stores = super::stores(&args.stores)?;
+    Ok(VerifyConfig { server, sample: args.sample as usize, json: args.json, ledger, stores })
 }

@@ -29,6 +29,7 @@ use crate::opensearch::IndexNow;
 use crate::pipeline::decode::Encoding;
 use crate::pipeline::source::{Place, Source, Start};
 use crate::pipeline::stop::Stop;
+use crate::stores::Object;
 
 /// Tells what an index is now: its name, as documents were addressed to it.
 pub type AskIndex = Box<dyn FnMut(&str) -> Result<IndexNow> + Send>;
@@ -51,7 +52,12 @@ pub struct Chooser {
     /// they are no predecessors of others.
     pub(super) rows_before: i64,
     pub(super) taken: Mutex<Taken>,
+    /// Hears of each object that is left out because all of it is loaded.
+    pub on_settled: Option<OnSettled>,
 }
+
+/// Hears of an object that is loaded.
+pub type OnSettled = Box<dyn Fn(&Arc<Object>) + Send + Sync>;
 
 /// Rows and identities that this part of the run reads or has read.
 #[derive(Default)]
@@ -94,7 +100,10 @@ pub(super) struct Found {
 pub(super) struct Seen {
     pub(super) path: PathBuf,
     pub(super) stat: Stat,
-    pub(super) encoding: Encoding,
+    /// `None`: as it is remembered already.
+    pub(super) encoding: Option<Encoding>,
+    /// What tells an object from all others that ever were at its place.
+    pub(super) tag: Option<String>,
     pub(super) first_line: Option<u64>,
     pub(super) naming: i64,
 }
@@ -120,6 +129,11 @@ impl Chooser {
                     }
                     Ok(_) => return self.stream(source),
                     Err(_) => return Ok(source),
+                }
+            },
+            Place::Object(object) => loop {
+                if let Some(decided) = self.object(object, &source)? {
+                    return Ok(decided);
                 }
             },
             Place::Stdin => self.stream(source),
@@ -192,7 +206,7 @@ impl Chooser {
         if self.stop.is_raised() {
             return Ok(Some(source.clone())); // whoever stopped looking did not find out: it is neither known nor new
         }
-        let file = Seen { path: canonical, stat, encoding, first_line, naming };
+        let file = Seen { path: canonical, stat, encoding: Some(encoding), tag: None, first_line, naming };
         match known {
             Known::New(identity) => self.read_from_start(source, path, &file, identity, None, false),
             Known::Part(found) | Known::Row(found, _) if !self.indices_exist(&found.row)? => {
@@ -255,13 +269,13 @@ impl Chooser {
 
     /// Whether what run `run` has loaded is to be loaded again. What this run itself has loaded before it was
     /// interrupted is not.
-    fn reads_again(&self, run: i64) -> bool {
+    pub(super) fn reads_again(&self, run: i64) -> bool {
         self.again && !(self.resumes && run == self.run)
     }
 
     /// Whether all indices that the file's documents went to are still there, and still the same. If not, it counts as
     /// not loaded.
-    fn indices_exist(&self, row: &FileRecord) -> Result<bool> {
+    pub(super) fn indices_exist(&self, row: &FileRecord) -> Result<bool> {
         let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
         let Indices { ask, known } = &mut *indices;
         for index in &row.indices {
@@ -303,7 +317,7 @@ impl Chooser {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn naming(&self, source: &Source) -> i64 {
+    pub(super) fn naming(&self, source: &Source) -> i64 {
         naming(&self.namespace, source.source_name.as_deref())
     }
 }
@@ -336,7 +350,7 @@ pub(super) fn start(row: &FileRecord, first_line: Option<u64>, confirms: bool) -
     Start { tag: row.id, identity: row.identity, first_line, mark: row.mark, confirms, notes }
 }
 
-fn skipped(source: &Source, path: &Path, row: &FileRecord) -> Source {
+pub(super) fn skipped(source: &Source, path: &Path, row: &FileRecord) -> Source {
     let why = match (&row.state, &row.why) {
         (FileState::Damaged, Some(why)) => {
             format!("run {} has loaded it up to byte {}: {why}; it has not changed since", row.run, row.mark.offset)

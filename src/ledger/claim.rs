@@ -13,6 +13,7 @@ use super::owner::Owner;
 use super::records::{self, FileRecord, FileState, SELECT_FILES, Stat, json, path_bytes};
 use super::store::{Safe, Trouble};
 use crate::error::Result;
+use crate::pipeline::decode::Encoding;
 use crate::pipeline::report::coverage::Mark;
 use crate::pipeline::source::{Source, Start};
 
@@ -56,8 +57,8 @@ impl Chooser {
                 .prepare_cached(
                     "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns,
                         encoding, watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim,
-                        sent_from)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?)",
+                        sent_from, tag)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     self.destination,
@@ -69,13 +70,14 @@ impl Chooser {
                     file.stat.ino,
                     file.stat.size,
                     file.stat.mtime_ns,
-                    encoding_name(file.encoding),
+                    encoding_name(file.encoding.unwrap_or(Encoding::Plain)),
                     nothing.tail as i64,
                     json(&nothing.counts),
                     nothing.tail as i64,
                     self.run,
                     self.run,
                     if deleted { 0 } else { sent_before },
+                    file.tag,
                 ])?;
             Ok(Ok(transaction.last_insert_rowid()))
         })?;
@@ -111,7 +113,7 @@ impl Chooser {
             }
             transaction
                 .prepare_cached(
-                    "UPDATE files SET path = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, encoding = ?, sent_from = ?,
+                    "UPDATE files SET path = ?, dev = ?, ino = ?, size = ?, mtime_ns = ?, encoding = coalesce(?, encoding), sent_from = ?,
                         state = 'in_progress', why = NULL, unfinished = 0, run = ?, claim = ? WHERE id = ?",
                 )?
                 .execute(params![
@@ -120,7 +122,7 @@ impl Chooser {
                     file.stat.ino,
                     file.stat.size,
                     file.stat.mtime_ns,
-                    encoding_name(file.encoding),
+                    file.encoding.map(encoding_name),
                     row.sent_from as i64,
                     self.run,
                     self.run,

@@ -11,7 +11,7 @@ use crate::pipeline::decode::Encoding;
 use crate::pipeline::head::Head;
 use crate::pipeline::report::coverage::Mark;
 use crate::pipeline::skip::{Passed, pass_over, tail_of_file};
-use crate::pipeline::source::{self, Input, Place, Source};
+use crate::pipeline::source::{self, Input, Place, Plain, Source};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::tail::{Tail, end_of};
 
@@ -72,7 +72,10 @@ impl Look {
             first_line: head.first_line(),
             head,
             input: opened.input,
-            plain: opened.plain,
+            plain: match opened.plain {
+                Some(Plain::File(file)) => Some(file),
+                Some(Plain::Object(_)) | None => None,
+            },
         }))
     }
 

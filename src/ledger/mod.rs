@@ -11,6 +11,7 @@
 //! ```
 
 mod choose; // what is to be done with a source
+mod object; // the same with an object of a store
 mod recognise; // which of the files that were loaded before it is
 mod claim; // this run reads it, and nobody else
 mod cut_back; // the files beside a run, before it goes on
@@ -26,7 +27,7 @@ mod store; // SQLite, opened carefully
 mod tests; // logrotate's nights, kills, two at once
 
 use choose::Indices;
-pub use choose::{AskIndex, Chooser};
+pub use choose::{AskIndex, Chooser, OnSettled};
 pub use owner::Owner;
 pub use profiles::{Hold, Profile, Release};
 pub use records::{Beside, Destination, FileRecord, FileState, Kept, RunRecord, RunState, RunTotals};
@@ -44,6 +45,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::error::{Error, Result};
 use crate::pipeline::stop::Stop;
+use crate::stores::Location;
 use records::{SELECT_FILES, SELECT_RUNS, json, rows};
 use store::{Safe, Store, Trouble};
 
@@ -171,7 +173,7 @@ impl Ledger {
             let record = self.run(record.id)?;
             // What the new run does not meet again (another stream, a file that is gone) must not be lost here.
             let met_again = !record.sources.iter().any(|source| source == "-")
-                && self.watermarks(record.id)?.keys().all(|path| path.is_file());
+                && self.watermarks(record.id)?.keys().all(|path| is_uri(path) || path.is_file());
             if met_again && !matches!(record.state, RunState::Running | RunState::Complete) {
                 self.cut_back(&record, which, GoesOn::Another)?;
             }
@@ -379,6 +381,7 @@ impl Run {
             stop: Arc::clone(stop),
             rows_before,
             taken: Mutex::default(),
+            on_settled: None,
         })
     }
 }
@@ -447,6 +450,11 @@ fn forget(transaction: &Transaction<'_>, id: i64) -> Result<(), Trouble> {
     transaction.execute("DELETE FROM made_indices WHERE run = ?", [id])?;
     transaction.execute("DELETE FROM runs WHERE id = ?", [id])?;
     Ok(())
+}
+
+/// Whether what is remembered as a path is an object's URI.
+fn is_uri(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| Location::of(text).is_some())
 }
 
 fn no_such_run(id: i64) -> Trouble {

@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rapidhash::v3::rapidhash_v3;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::owner::Owner;
 use super::store::Trouble;
 use crate::pipeline::report::coverage::{Mark, PrefixCounts};
+use crate::stores::Object;
 
 /// Where documents go, as far as it decides whether a line is there already. The same file is loaded once to each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -267,6 +269,9 @@ impl FileState {
     }
 }
 
+/// The device that all objects of stores are on. Those of files are not negative.
+const OBJECTS_DEV: i64 = -1;
+
 /// What stat(2) says of a file, as far as it shows that the file was not touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -284,6 +289,17 @@ impl Stat {
             ino: metadata.ino() as i64,
             size: metadata.size() as i64,
             mtime_ns: metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec()),
+        }
+    }
+
+    /// What stands for them where an object lies in a store: its URI for the inode, and for the time what tells it from
+    /// all others that ever were there.
+    pub(super) fn of_object(uri: &str, object: &Object) -> Stat {
+        Stat {
+            dev: OBJECTS_DEV,
+            ino: rapidhash_v3(uri.as_bytes()) as i64,
+            size: object.bytes() as i64,
+            mtime_ns: rapidhash_v3(object.tag().as_bytes()) as i64,
         }
     }
 

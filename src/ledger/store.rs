@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -168,6 +168,13 @@ CREATE INDEX runs_by_malformed ON runs (malformed_path);
 CREATE INDEX runs_by_dead_letters ON runs (dead_letters_path);
 ";
 
+/// What version 6 added.
+const TABLES_6: &str = "
+-- Of an object in a store: its ETag, or its version, or when it was written. (dev is -1 then, ino stands for the URI that
+-- is its path, and mtime_ns for this.)
+ALTER TABLE files ADD COLUMN tag TEXT;
+";
+
 /// A ledger of up to this many bytes is looked through whenever it is opened, which takes 0.1 s at most where the file
 /// is cached. Of a larger one (some hundred thousand files) only the runs are; whatever else is damaged is told when it
 /// is met.
@@ -270,6 +277,9 @@ impl Store {
         }
         if version < 5 {
             transaction.execute_batch(TABLES_5)?;
+        }
+        if version < 6 {
+            transaction.execute_batch(TABLES_6)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;

@@ -3,6 +3,7 @@
 //! Several readers work on several sources side by side, because unpacking is what a reader spends its time with.
 //! A sink that wants its documents in input order gets one reader.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ use crate::pipeline::source::{self, Map, OpenFile, Place, Source, Undecided};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::tail::{End, Tail};
 use crate::pipeline::ticket::{Ticket, Tickets};
+use crate::stores::failure::{self, Failure};
 
 /// How sources are read.
 #[derive(Clone, Debug)]
@@ -70,6 +72,9 @@ pub struct Outlets {
 /// A file's last buffer is used for the next file unless it has grown beyond this, in bytes.
 const BUFFER_BYTES_MAX: usize = 512 << 10;
 
+/// So many sources are begun at a time by each reader, where they can be.
+const AHEAD_MAX: usize = 8;
+
 /// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
 pub struct Ended;
 
@@ -80,13 +85,10 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
     }
 
     fn read_all(&self, outlets: &Outlets, pack: &mut Pack) -> Result<(), Ended> {
+        let mut ahead = VecDeque::new();
         while !self.stop.is_raised() {
-            let (id, undecided) = {
-                let mut sources = self.sources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let Some(undecided) = sources.0.next() else { break };
-                sources.1 += 1;
-                (sources.1 - 1, undecided)
-            };
+            self.begin_some(&mut ahead);
+            let Some((id, undecided)) = ahead.pop_front() else { break };
             // The list is free again: to decide may take long.
             self.hand_on_if_old(pack, outlets)?;
             let Some(source) = undecided.decide() else { break };
@@ -97,6 +99,22 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
             }
         }
         self.hand_on(pack, outlets)
+    }
+
+    /// Takes the next source off the list, and more of them as long as they can be begun side by side: whoever has to ask
+    /// a store for each does not wait for each.
+    fn begin_some(&self, ahead: &mut VecDeque<(FileId, I::Item)>) {
+        let mut more = ahead.is_empty() || ahead.len() < AHEAD_MAX;
+        while more {
+            let taken = {
+                let mut sources = self.sources.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let Some(undecided) = sources.0.next() else { return };
+                sources.1 += 1;
+                (sources.1 - 1, undecided)
+            };
+            more = taken.1.begin() && ahead.len() + 1 < AHEAD_MAX;
+            ahead.push_back(taken);
+        }
     }
 
     fn read(&self, id: FileId, source: &Source, outlets: &Outlets) -> Result<(), Ended> {
@@ -162,9 +180,13 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
         let called = source.source_name.clone().unwrap_or_else(|| source.uri());
         // A head that is noted or blank holds no access line: what it was given is no guess, and the first line will tell.
         let open = self.options.format.is_none() && (!notes.is_empty() || first_line.is_none());
-        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), None)
+        let facts = FileFacts::new(self.plan, called, identity, format, self.options.format.is_none(), source.s3())
             .with_format_open(open);
-        Ok((Arc::new(OpenFile { id, facts, identity, first_line, encoding, start }), notes))
+        let object = match &source.place {
+            Place::Object(object) => Some(Arc::clone(object)),
+            _ => None,
+        };
+        Ok((Arc::new(OpenFile { id, facts, identity, first_line, encoding, start, object }), notes))
     }
 }
 
@@ -188,6 +210,9 @@ pub fn not_read(source: &Source, status: FileStatus) -> Event {
 
 /// What a source that cannot be opened becomes: gone, if it was there when its directory was listed.
 fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
+    if let Some(status) = of_store(error) {
+        return status;
+    }
     let why = crate::error::io_reason(error);
     match (&source.place, error.kind()) {
         (Place::File(_), io::ErrorKind::NotFound) if !source.named => {
@@ -197,6 +222,16 @@ fn not_opened(source: &Source, error: &io::Error) -> FileStatus {
         (_, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => FileStatus::Damaged { offset: 0, why },
         _ => FileStatus::Failed { why },
     }
+}
+
+/// What an object that cannot be read, or not on, becomes, if it is one.
+fn of_store(error: &io::Error) -> Option<FileStatus> {
+    let Failure { kind, why } = Failure::of(error)?.clone();
+    Some(match kind {
+        failure::Kind::Gone => FileStatus::Gone { why },
+        failure::Kind::Archived => FileStatus::Skipped { why },
+        failure::Kind::Changed | failure::Kind::Failed => FileStatus::Failed { why },
+    })
 }
 
 /// One file on its way into chunks.
@@ -314,6 +349,11 @@ impl<I> Cutting<'_, I> {
     }
 
     fn damaged(self, error: &io::Error) -> Close {
+        if let Some(FileStatus::Failed { why } | FileStatus::Gone { why } | FileStatus::Skipped { why }) =
+            of_store(error)
+        {
+            return self.close(FileStatus::Failed { why }, None);
+        }
         let why = crate::error::io_reason(error);
         let status = match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {

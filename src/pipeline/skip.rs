@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use crate::pipeline::head::Head;
 use crate::pipeline::report::coverage::Mark;
-use crate::pipeline::source::{Input, Map, OpenFile, Opened};
+use crate::pipeline::source::{self, Input, Map, OpenFile, Opened, Plain};
 use crate::pipeline::stop::Stop;
 use crate::pipeline::tail::{TAIL_BYTES, Tail, end_of};
 
@@ -45,12 +45,25 @@ pub fn to_start(file: &OpenFile, opened: Opened, head: Head, stop: &Stop) -> io:
             Ok(Skipped::Stream(Box::new(Cursor::new(head.bytes).chain(input)), Tail::default()))
         }
         Input::Stream(input) => match opened.plain {
-            Some(plain) => {
+            Some(Plain::File(plain)) => {
                 let tail = tail_of_file(&plain, mark.offset)?;
                 agrees(tail.as_ref().map(|tail| tail.end().hash), &mark)?;
                 (&*plain).seek(SeekFrom::Start(mark.offset))?; // the stream reads from the same file
                 opened.stored_bytes_read.store(mark.offset, Ordering::Relaxed);
                 Ok(Skipped::Stream(input, tail.unwrap_or_default()))
+            }
+            Some(Plain::Object(object)) => {
+                drop(input);
+                let length = mark.offset.min(TAIL_BYTES as u64);
+                let mut input = object.read_from(mark.offset - length);
+                let mut tail = Tail::default();
+                match pass_over(&mut input, length, &mut tail, || stop.is_raised())? {
+                    Passed::All => agrees(Some(tail.end().hash), &mark)?,
+                    Passed::Ended(_) => agrees(None, &mark)?,
+                    Passed::Stopped => return Ok(Skipped::Stopped),
+                }
+                opened.stored_bytes_read.store(mark.offset, Ordering::Relaxed);
+                Ok(Skipped::Stream(Box::new(source::counted(input, &opened.stored_bytes_read)), tail))
             }
             None => {
                 let mut input: Box<dyn Read + Send> = Box::new(Cursor::new(head.bytes).chain(input));

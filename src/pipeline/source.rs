@@ -22,6 +22,7 @@ use crate::pipeline::report::coverage::Mark;
 use crate::pipeline::report::receipt::FileId;
 use crate::pipeline::serialize::FileFacts;
 use crate::pipeline::stop::Stop;
+use crate::stores::{Object, Scheme};
 
 /// Something to load, named by the control plane and not opened yet.
 #[derive(Clone, Debug)]
@@ -70,11 +71,25 @@ pub struct Start {
 /// A source of which it is to be decided what is to be done with it. The list of sources is locked while one is taken
 /// off it, and to decide may take as long as unpacking it takes; so a list gives undecided ones.
 pub trait Undecided {
+    /// Begins what takes its time and needs nobody to wait for it. Says whether there is such a thing: then another may be
+    /// begun beside it.
+    fn begin(&self) -> bool;
+
     /// The source; `None` if the run ends instead.
     fn decide(self) -> Option<Source>;
 }
 
 impl Undecided for Source {
+    fn begin(&self) -> bool {
+        match &self.place {
+            Place::Object(object) => {
+                object.begin();
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn decide(self) -> Option<Source> {
         Some(self)
     }
@@ -85,6 +100,8 @@ impl Undecided for Source {
 pub enum Place {
     /// A file, a named pipe or a device.
     File(PathBuf),
+    /// An object of a store.
+    Object(Arc<Object>),
     /// Standard input.
     Stdin,
     /// Known by name alone: it could not even be listed, and this is why.
@@ -98,16 +115,28 @@ impl Source {
     pub fn uri(&self) -> String {
         match &self.place {
             Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _) => path.display().to_string(),
+            Place::Object(object) => object.location().to_string(),
             Place::Stdin => "-".to_owned(),
         }
     }
 
-    /// What names the source in its identity: its name if it was given one, else the canonical path without a
+    /// Bucket and key, if it is an object of S3.
+    pub fn s3(&self) -> Option<(&str, &str)> {
+        match &self.place {
+            Place::Object(object) if object.location().scheme == Scheme::S3 => {
+                Some((&object.location().bucket, &object.location().key))
+            }
+            _ => None,
+        }
+    }
+
+    /// What names the source in its identity: its name if it was given one, else the canonical path, or the URI, without a
     /// compression suffix, so that a file keeps its ids when it is compressed.
     pub fn identity_name(&self) -> String {
         match (&self.source_name, &self.place) {
             (Some(name), _) => name.clone(),
             (None, Place::Stdin) => "-".to_owned(),
+            (None, Place::Object(_)) => path_name(Path::new(&self.uri())),
             (None, Place::File(path) | Place::Missing(path, _) | Place::Skipped(path, _)) => {
                 path_name(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
             }
@@ -177,6 +206,8 @@ pub struct OpenFile {
     pub encoding: Encoding,
     /// What the control plane knew of it.
     pub start: Option<Start>,
+    /// The object that it is, if it lies in a store.
+    pub object: Option<Arc<Object>>,
 }
 
 /// The plain bytes of a source.
@@ -188,12 +219,20 @@ pub enum Input {
     Stream(Box<dyn Read + Send>),
 }
 
+/// Plain bytes at any place.
+pub enum Plain {
+    /// Of a file; the stream reads from the same.
+    File(Arc<File>),
+    /// Of an object.
+    Object(Arc<Object>),
+}
+
 /// An opened source.
 pub struct Opened {
     /// Its plain bytes.
     pub input: Input,
-    /// The file behind a stream of bytes that are plain already: to go to a place in it without reading up to there.
-    pub plain: Option<Arc<File>>,
+    /// What is behind a stream of bytes that are plain already: to go to a place in it without reading up to there.
+    pub plain: Option<Plain>,
     /// How they were packed.
     pub encoding: Encoding,
     /// The input's size on disk in bytes, where it has one.
@@ -233,6 +272,7 @@ pub fn open(source: &Source, stop: &Arc<Stop>) -> io::Result<Opened> {
             File::options().read(true).custom_flags(flags).open(path)?
         }
         Place::File(path) => File::open(path)?,
+        Place::Object(object) => return open_object(object, stop),
         Place::Stdin => {
             use std::os::fd::AsFd;
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -267,20 +307,28 @@ fn open_regular(file: File, metadata: &Metadata) -> io::Result<Opened> {
         Some(mapped) => mapped,
         None => {
             let file = Arc::new(file);
-            plain = (encoding == Encoding::Plain).then(|| Arc::clone(&file));
-            let counted = Counted { input: Whole(file), bytes: Arc::clone(&stored_bytes_read) };
-            Input::Stream(decode::decoder(encoding, counted)?)
+            plain = (encoding == Encoding::Plain).then(|| Plain::File(Arc::clone(&file)));
+            Input::Stream(decode::decoder(encoding, counted(Whole(file), &stored_bytes_read))?)
         }
     };
     let end_is_certain = encoding != Encoding::Plain || settled;
     Ok(Opened { input, plain, encoding, stored_bytes: Some(metadata.len()), stored_bytes_read, end_is_certain })
 }
 
+fn open_object(object: &Arc<Object>, stop: &Arc<Stop>) -> io::Result<Opened> {
+    let stored_bytes_read = Arc::new(AtomicU64::new(0));
+    let peeked = decode::peek(counted(object.read_from(0), &stored_bytes_read), || stop.is_raised())?;
+    let encoding = decode::encoding(peeked.start());
+    let input = Input::Stream(decode::decoder(encoding, peeked)?);
+    let plain = (encoding == Encoding::Plain).then(|| Plain::Object(Arc::clone(object)));
+    // An object is written as a whole: nobody appends to it.
+    Ok(Opened { input, plain, encoding, stored_bytes: Some(object.bytes()), stored_bytes_read, end_is_certain: true })
+}
+
 fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<Opened> {
     let patient = PatientReader { file, stop: Arc::clone(stop), can_wait: !metadata.file_type().is_file() };
     let stored_bytes_read = Arc::new(AtomicU64::new(0));
-    let counted = Counted { input: patient, bytes: Arc::clone(&stored_bytes_read) };
-    let peeked = decode::peek(counted, || stop.is_raised())?;
+    let peeked = decode::peek(counted(patient, &stored_bytes_read), || stop.is_raised())?;
     let encoding = decode::encoding(peeked.start());
     let stored_bytes = metadata.file_type().is_file().then_some(metadata.len());
     let input = Input::Stream(decode::decoder(encoding, peeked)?);
@@ -329,8 +377,13 @@ impl Read for Whole {
     }
 }
 
+/// `input`, which adds to `bytes` what passes.
+pub fn counted<R: Read>(input: R, bytes: &Arc<AtomicU64>) -> Counted<R> {
+    Counted { input, bytes: Arc::clone(bytes) }
+}
+
 /// Counts the bytes that pass, for the progress bar.
-struct Counted<R> {
+pub struct Counted<R> {
     input: R,
     bytes: Arc<AtomicU64>,
 }

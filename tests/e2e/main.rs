@@ -16,6 +16,7 @@ mod setup; // what a cluster needs beside documents: put, looked at, taken away
 mod documents; // flags that change what documents hold
 mod indices; // flags that change where documents go, and under which id
 mod sources; // files, directories, globs, links
+mod objects; // sources in a real S3 server
 mod reports; // summaries, JSON, exit codes, help
 
 mod bad_files; // files that are missing, damaged, or something else

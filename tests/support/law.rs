@@ -62,7 +62,8 @@ pub fn has(value: &Value, counts: &str) {
 
 #[track_caller]
 fn count(value: &Value, name: &str) -> u64 {
-    value[name].as_u64().unwrap_or_else(|| panic!("there is no count {name:?} in {value:#}"))
+    let found = name.split('.').fold(value, |value, part| &value[part]); // `sources.loaded`
+    found.as_u64().unwrap_or_else(|| panic!("there is no count {name:?} in {value:#}"))
 }
 
 /// Both laws, for the run, for each file, and between them; and that the exit code fits.

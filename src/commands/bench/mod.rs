@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli;
 use crate::commands::haul::{self, Haul};
-use crate::commands::sources::{Filter, Listing, Seen};
+use crate::commands::sources::{Listing, Seen};
 use crate::config::{self, BenchConfig, Form, ReportConfig, Stream, Surroundings};
 use crate::error::{Error, Result, io_reason};
 use crate::escape::Safe;
@@ -52,17 +52,7 @@ pub fn bench(args: &cli::BenchArgs) -> Result<u8> {
         report: &report,
     };
     let options = haul.options(false)?;
-    let filter = Filter::new(
-        &config.sources.include,
-        &config.sources.exclude,
-        config.sources.newer_than.map(haul::system_time),
-    )?;
-    let listing = Listing::new(
-        config.sources.sources.clone(),
-        config.sources.source_name.clone(),
-        filter,
-        Arc::new(Seen::default()),
-    );
+    let listing = Listing::of(&config.sources, &Arc::new(Seen::default()), &begun.stop)?;
     let sample = Sample::read(listing, &options, config.bytes_max, &begun.stop)?;
 
     let mut rows = rows::rows(&sample, &options, &begun.stop, config.duration);

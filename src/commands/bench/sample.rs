@@ -126,12 +126,20 @@ fn log(source: &Source, options: &Options, bytes_max: u64, stop: &Arc<Stop>) -> 
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |newline| newline + 1));
     }
     let mut packed = Vec::new();
-    if let (Place::File(path), true) = (&source.place, opened.encoding != Encoding::Plain) {
+    if opened.encoding != Encoding::Plain {
         let read = opened.stored_bytes_read.load(Ordering::Relaxed);
-        File::open(path)?.take(read).read_to_end(&mut packed)?;
+        match &source.place {
+            Place::File(path) => {
+                File::open(path)?.take(read).read_to_end(&mut packed)?;
+            }
+            Place::Object(object) => {
+                packed = take(object.read_from(0), usize::try_from(read).unwrap_or(usize::MAX))?.0;
+            }
+            Place::Stdin | Place::Missing(..) | Place::Skipped(..) => {}
+        }
     }
     let identity = head.identity(&read.namespace, &source.identity_name());
-    let facts = FileFacts::new(&options.plan, source.uri(), identity, format, read.format.is_none(), None);
+    let facts = FileFacts::new(&options.plan, source.uri(), identity, format, read.format.is_none(), source.s3());
     let chunks = chunks(&text, options);
     // Lines that are stepped over for their length are not measured with.
     let lines = chunks.iter().map(|chunk| chunk::count_lines(&text[chunk.clone()])).sum();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -192,6 +193,17 @@ impl<'a> Sampler<'a> {
                 Ok(_) => return self.unknown(),
                 Err(error) => return self.trouble(source, &io_reason(&error)),
             },
+            Place::Object(object) => {
+                let key = Path::new(&object.location().key);
+                let kind = key.extension().map_or(String::new(), |end| end.to_string_lossy().into_owned());
+                self.estimate.stored_bytes += object.bytes();
+                if Instant::now() >= self.until {
+                    self.estimate.logs += 1;
+                    *self.unseen.entry(kind).or_default() += object.bytes();
+                    return;
+                }
+                kind
+            }
             Place::Stdin => return self.unknown(),
             Place::Missing(_, why) => return self.trouble(source, why),
             Place::Skipped(..) => {
@@ -235,15 +247,14 @@ impl<'a> Sampler<'a> {
             }
         };
         let identity = head.identity(namespace, &source.identity_name());
-        let facts = FileFacts::new(&self.options.plan, source.uri(), identity, found, format.is_none(), None);
-        let Place::File(path) = &source.place else { unreachable!("only files are measured") };
+        let facts = FileFacts::new(&self.options.plan, source.uri(), identity, found, format.is_none(), source.s3());
         let stored_bytes = opened.stored_bytes.unwrap_or_default();
         let settled = source.start.as_ref().map_or(0, |start| start.mark.offset);
-        let measured = if opened.encoding == Encoding::Plain {
+        let measured = if let (Place::File(path), Encoding::Plain) = (&source.place, opened.encoding) {
             let file = File::open(path)?;
             self.places(&facts, &file, settled.min(stored_bytes), stored_bytes)?
         } else {
-            let Input::Stream(stream) = opened.input else { unreachable!("what is packed is no map") };
+            let Input::Stream(stream) = opened.input else { unreachable!("what is packed, or no file, is no map") };
             let measured = self.unpack(&facts, head.bytes.chain(stream));
             let read = opened.stored_bytes_read.load(Ordering::Relaxed).max(1);
             // Where there was no time for all of it, the rest is like what was seen.

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli;
-use crate::commands::haul::{Begun, Haul, system_time};
+use crate::commands::haul::{Begun, Haul};
 use crate::commands::only_new::OnlyNew;
 use crate::commands::record;
 use crate::commands::restore::cluster_of;
-use crate::commands::sources::{Filter, Listing, Seen};
+use crate::commands::sources::{Listing, Seen};
 use crate::config::{self, LedgerConfig, LoadConfig};
 use crate::error::{Error, Result, io_reason};
 use crate::ledger::{Ledger, RunState};
@@ -131,18 +131,19 @@ pub fn before_load(
 
 /// The index of the first documents of the first file that has any.
 fn first_index(haul: &Haul<'_>, begun: &Begun) -> Result<Option<String>> {
+    if haul.sources.has_objects() {
+        return Ok(None); // each look is a request, and the load will ask for the same
+    }
     let options = haul.options(false)?;
-    let found = estimate::first_index(listing(haul)?.take(FILES_LOOKED_INTO), &options, &begun.stop);
+    let found = estimate::first_index(listing(haul, begun)?.take(FILES_LOOKED_INTO), &options, &begun.stop);
     Ok(found)
 }
 
 /// How many files are opened to find the first document, before a load.
 const FILES_LOOKED_INTO: usize = 3;
 
-fn listing(haul: &Haul<'_>) -> Result<Listing> {
-    let sources = haul.sources;
-    let filter = Filter::new(&sources.include, &sources.exclude, sources.newer_than.map(system_time))?;
-    Ok(Listing::new(sources.sources.clone(), sources.source_name.clone(), filter, Arc::new(Seen::default())))
+fn listing(haul: &Haul<'_>, begun: &Begun) -> Result<Listing> {
+    Listing::of(haul.sources, &Arc::new(Seen::default()), &begun.stop)
 }
 
 /// `load --dry-run`: everything is looked at, nothing is sent, and the exit code is that of what was found: 1 where the
@@ -160,7 +161,7 @@ pub fn dry_run(config: &LoadConfig, haul: &Haul<'_>, begun: &Begun, client: Opti
         }
         _ => None,
     };
-    let mut sources: Box<dyn Iterator<Item = Source> + Send> = Box::new(listing(haul)?);
+    let mut sources: Box<dyn Iterator<Item = Source> + Send> = Box::new(listing(haul, begun)?);
     let _copy; // outlives what is chosen by it
     if let (Some((client, server, _)), LedgerConfig::On { path, .. }) = (&server, &config.ledger)
         && path.exists()

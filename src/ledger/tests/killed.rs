@@ -216,6 +216,7 @@ fn a_stream_is_never_left_out_but_goes_on_when_its_run_does() {
         first_line: Some(1),
         encoding: crate::pipeline::decode::Encoding::Gzip,
         start: None,
+        object: None,
     };
     let mut report = FileReport::new("-");
     for offset in [100, 200] {
@@ -333,6 +334,7 @@ fn a_stream_that_was_stopped_before_its_first_watermark_begins_anew_and_comes_to
             first_line: Some(1),
             encoding: crate::pipeline::decode::Encoding::Plain,
             start,
+            object: None,
         };
         let tell = |run: &mut Run, file: &OpenFile, lines_read: u64, status: FileStatus| {
             let mut report = FileReport::new("-");

@@ -220,7 +220,7 @@ impl Night {
         match &source.place {
             Place::Skipped(_, why) => report.status = FileStatus::Skipped { why: why.clone() },
             Place::Missing(_, why) => report.status = FileStatus::Failed { why: why.clone() },
-            Place::File(_) | Place::Stdin => {
+            Place::File(_) | Place::Object(_) | Place::Stdin => {
                 let stop = Arc::new(Stop::new());
                 let mut opened = source::open(source, &stop).unwrap();
                 let head = Head::read(&mut opened.input, || false).unwrap();
@@ -232,6 +232,7 @@ impl Night {
                     first_line: head.first_line(),
                     encoding: opened.encoding,
                     start: Some(start.clone()),
+                    object: None,
                 };
                 let take = self.end_is_certain || opened.end_is_certain;
                 match skip::to_start(&file, opened, head, &stop) {

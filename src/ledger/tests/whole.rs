@@ -52,6 +52,7 @@ fn an_index_that_took_nothing_need_not_be_there() {
         first_line: Some(start.first_line),
         encoding: crate::pipeline::decode::Encoding::Plain,
         start: Some(start),
+        object: None,
     };
     let mut report = FileReport::new("a.log");
     report.status = FileStatus::Loaded;
@@ -106,6 +107,7 @@ fn twenty_thousand_small_files_are_few_transactions() {
             first_line: Some(1),
             encoding: crate::pipeline::decode::Encoding::Plain,
             start: None,
+            object: None,
         };
         let mut report = FileReport::new(id.to_string());
         report.status = FileStatus::Loaded;

@@ -153,6 +153,11 @@ impl LinesFile {
         Ok(inner.bytes)
     }
 
+    /// Whether a line was left out because of the limit.
+    pub fn is_incomplete(&self) -> bool {
+        self.lock().left_out > 0
+    }
+
     /// Makes everything durable for the last time. Gives the number of lines left out because of the limit.
     ///
     /// # Errors

@@ -1,0 +1,207 @@
+//! Fetches an object in the background: small ones with one request, large ones in parts, several at a time and handed on
+//! in order. What is cut is asked for from where it was cut, and only of the very object that was begun (If-Match).
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
+
+use super::border::{Begun, Border};
+use super::bucket::Bucket;
+use super::failure::Failure;
+use super::keys;
+use super::location::Location;
+use super::patience::Patience;
+use super::reading::{Ahead, BEGUN_BYTES, Reading};
+use super::verdict::{Task, Trouble};
+
+/// Objects of at least this many bytes are read in parts.
+const IN_PARTS_BYTES_MIN: u64 = 4 << 20;
+/// How many parts are under way or here.
+const PARTS: usize = 4;
+
+/// What is known of an object since it was listed or looked at.
+pub struct Facts {
+    pub location: Location,
+    pub path: Path,
+    pub bucket: Arc<Bucket>,
+    pub bytes: u64,
+    pub etag: Option<String>,
+    pub version: Option<String>,
+    pub modified: SystemTime,
+    pub read_ahead_bytes: usize,
+}
+
+/// Begins to fetch an object from `start` on.
+pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
+    let (sender, fetched) = unbounded_channel();
+    let ahead = Arc::new(Ahead {
+        permits: Semaphore::new(BEGUN_BYTES),
+        taken: Notify::new(),
+        bytes_max: facts.read_ahead_bytes.max(BEGUN_BYTES),
+    });
+    let (facts, pipe) = (Arc::clone(facts), Pipe { sender, ahead: Arc::clone(&ahead) });
+    let task = border.begin(async move {
+        if let Err(failure) = deliver(&facts, start, &pipe).await {
+            let _ = pipe.sender.send(Err(failure)); // whoever read it has gone
+        }
+    });
+    Reading {
+        fetched,
+        ahead,
+        border: Arc::clone(border),
+        _task: task,
+        current: Bytes::new(),
+        first: Bytes::new(),
+        failure: None,
+        taken: false,
+    }
+}
+
+/// The way to the reader.
+struct Pipe {
+    sender: UnboundedSender<Result<Bytes, Failure>>,
+    ahead: Arc<Ahead>,
+}
+
+impl Pipe {
+    /// Waits until `bytes` more may be here, or as many as may be here at all.
+    async fn room(&self, bytes: usize) {
+        let permits = u32::try_from(bytes.min(self.ahead.bytes_max)).unwrap_or(u32::MAX);
+        let permits = self.ahead.permits.acquire_many(permits).await;
+        permits.expect("nobody closes it").forget();
+    }
+
+    /// The same without waiting. Says whether there was room.
+    fn room_now(&self, bytes: usize) -> bool {
+        let permits = u32::try_from(bytes.min(self.ahead.bytes_max)).unwrap_or(u32::MAX);
+        self.ahead.permits.try_acquire_many(permits).map(|permits| permits.forget()).is_ok()
+    }
+}
+
+async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &Pipe) -> Result<(), Failure> {
+    let end = facts.bytes;
+    if start >= end {
+        return Ok(());
+    }
+    if facts.location.scheme.is_web() || end - start < IN_PARTS_BYTES_MIN {
+        return fetch(facts, start..end, Out::Pipe(pipe)).await;
+    }
+    // Nobody may want more than the first bytes.
+    let first = start..start + BEGUN_BYTES as u64;
+    fetch(facts, first.clone(), Out::Pipe(pipe)).await?;
+    pipe.ahead.taken.notified().await;
+    let part_bytes = (pipe.ahead.bytes_max / PARTS) as u64;
+    let mut next = first.end;
+    let mut parts: VecDeque<Begun<Result<Vec<Bytes>, Failure>>> = VecDeque::new();
+    loop {
+        while next < end && parts.len() < PARTS {
+            let range = next..end.min(next + part_bytes);
+            let bytes = (range.end - range.start) as usize;
+            if parts.is_empty() {
+                pipe.room(bytes).await;
+            } else if !pipe.room_now(bytes) {
+                break;
+            }
+            next = range.end;
+            let facts = Arc::clone(facts);
+            parts.push_back(Begun::spawn(async move {
+                let mut held = Vec::new();
+                fetch(&facts, range, Out::Held(&mut held)).await?;
+                Ok(held)
+            }));
+        }
+        let Some(part) = parts.pop_front() else { return Ok(()) };
+        for bytes in part.done().await? {
+            let _ = pipe.sender.send(Ok(bytes));
+        }
+    }
+}
+
+/// Where bytes go.
+enum Out<'a> {
+    /// To the reader, with a permit for each.
+    Pipe(&'a Pipe),
+    /// Into memory for which there are permits.
+    Held(&'a mut Vec<Bytes>),
+}
+
+impl Out<'_> {
+    async fn give(&mut self, bytes: Bytes) {
+        match self {
+            Out::Pipe(pipe) => {
+                let permits = bytes.len();
+                let _ = pipe.sender.send(Ok(bytes));
+                pipe.room(permits).await;
+            }
+            Out::Held(held) => held.push(bytes),
+        }
+    }
+}
+
+/// Fetches a range, however often it is cut.
+async fn fetch(facts: &Facts, mut range: Range<u64>, mut out: Out<'_>) -> Result<(), Failure> {
+    let mut patience = Patience::new();
+    loop {
+        let reached = range.start;
+        match attempt(facts, &mut range, &mut out).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => {
+                if range.start > reached {
+                    patience.renew();
+                }
+                patience.with(trouble, Task::Read, &facts.bucket).await?;
+            }
+        }
+    }
+}
+
+/// One request, as far as it goes. `range` is what is left.
+async fn attempt(facts: &Facts, range: &mut Range<u64>, out: &mut Out<'_>) -> Result<(), Trouble> {
+    let options = GetOptions {
+        if_match: facts.etag.clone(),
+        version: facts.version.clone(),
+        range: (*range != (0..facts.bytes)).then(|| GetRange::Bounded(range.clone())),
+        ..GetOptions::default()
+    };
+    if keys::has_steps(&facts.location.key) {
+        return Err(Trouble::Odd("its key has . or .. as a part, which is no part of a URL".to_owned()));
+    }
+    let client = facts.bucket.client();
+    let result = client.objects().get_opts(&facts.path, options).await.map_err(|error| Trouble::of(&error))?;
+    // Not every server heeds If-Match.
+    if let (Some(seen), Some(now)) = (&facts.etag, &result.meta.e_tag)
+        && opaque(seen) != opaque(now)
+    {
+        return Err(Trouble::Another(format!("its ETag is {now}, and was {seen}")));
+    }
+    if result.meta.size != facts.bytes {
+        return Err(Trouble::Another(format!("it has {} bytes, and had {}", result.meta.size, facts.bytes)));
+    }
+    let mut stream = result.into_stream();
+    while let Some(bytes) = stream.next().await {
+        let mut bytes = bytes.map_err(|error| Trouble::of(&error))?;
+        let wanted = range.end - range.start;
+        if bytes.len() as u64 > wanted {
+            bytes.truncate(wanted as usize);
+        }
+        range.start += bytes.len() as u64;
+        out.give(bytes).await;
+        if range.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Broken(format!("the answer ended {} bytes early", range.end - range.start)))
+}
+
+/// An ETag without what one kind of answer adds and another does not.
+pub fn opaque(etag: &str) -> &str {
+    etag.trim_start_matches("W/").trim_matches('"')
+}

@@ -1,0 +1,115 @@
+//! [`Objects`]: what lies in a bucket, listed a page at a time. The next page is asked for while one is being worked on,
+//! and no more than these two are ever held, however many objects there are.
+
+use std::sync::Arc;
+
+use object_store::ObjectMeta;
+use object_store::list::{PaginatedListOptions, PaginatedListResult};
+
+use super::border::{Begun, Border};
+use super::bucket::Bucket;
+use super::failure::Failure;
+use super::fetch::Facts;
+use super::keys;
+use super::location::Location;
+use super::object::Object;
+use super::patience::Patience;
+use super::verdict::{Task, Trouble};
+
+/// The objects whose keys begin with a prefix, in the store's order, which is that of their keys.
+pub struct Objects {
+    location: Location,
+    bucket: Arc<Bucket>,
+    border: Arc<Border>,
+    read_ahead_bytes: usize,
+    page: std::vec::IntoIter<ObjectMeta>,
+    next: Option<Begun<Result<Page, Failure>>>,
+    listed: u64,
+}
+
+struct Page {
+    objects: Vec<ObjectMeta>,
+    token: Option<String>,
+}
+
+impl Objects {
+    /// Those whose keys begin with that of `location`. The first page is asked for at once.
+    pub(super) fn new(
+        location: &Location,
+        bucket: Arc<Bucket>,
+        border: &Arc<Border>,
+        read_ahead_bytes: usize,
+    ) -> Objects {
+        let next = border.begin(page(location.clone(), Arc::clone(&bucket), None));
+        Objects {
+            location: location.clone(),
+            bucket,
+            border: Arc::clone(border),
+            read_ahead_bytes,
+            page: Vec::new().into_iter(),
+            next: Some(next),
+            listed: 0,
+        }
+    }
+
+    fn object(&self, meta: ObjectMeta) -> Object {
+        let facts = Facts {
+            location: self.location.with_key(keys::key_of(meta.location.as_ref())),
+            path: meta.location,
+            bucket: Arc::clone(&self.bucket),
+            bytes: meta.size,
+            etag: meta.e_tag,
+            version: meta.version,
+            modified: meta.last_modified.into(),
+            read_ahead_bytes: self.read_ahead_bytes,
+        };
+        Object::new(facts, &self.border)
+    }
+}
+
+impl Iterator for Objects {
+    type Item = Result<Object, Failure>;
+
+    fn next(&mut self) -> Option<Result<Object, Failure>> {
+        loop {
+            if let Some(meta) = self.page.next() {
+                self.listed += 1;
+                return Some(Ok(self.object(meta)));
+            }
+            match self.border.wait(self.next.take()?.done())? {
+                Ok(Page { objects, token }) => {
+                    self.page = objects.into_iter();
+                    self.next = token.map(|token| {
+                        self.border.begin(page(self.location.clone(), Arc::clone(&self.bucket), Some(token)))
+                    });
+                }
+                Err(mut failure) => {
+                    if self.listed > 0 {
+                        failure.why = format!("listing it ended after {} objects: {}", self.listed, failure.why);
+                    }
+                    return Some(Err(failure));
+                }
+            }
+        }
+    }
+}
+
+/// The page behind `token`.
+async fn page(location: Location, bucket: Arc<Bucket>, token: Option<String>) -> Result<Page, Failure> {
+    let mut patience = Patience::new();
+    loop {
+        let client = bucket.client();
+        let pages = client.pages().ok_or_else(|| Failure::new("a web server lists nothing"))?;
+        let options = PaginatedListOptions { page_token: token.clone(), ..PaginatedListOptions::default() };
+        let prefix = Some(location.key.as_str()).filter(|prefix| !prefix.is_empty());
+        match pages.list_paginated(prefix, options).await {
+            Ok(PaginatedListResult { result, page_token }) => {
+                if page_token.is_some() && page_token == token {
+                    return Err(Failure::new("the store lists the same page again and again"));
+                }
+                return Ok(Page { objects: result.objects, token: page_token });
+            }
+            Err(error) => patience.with(Trouble::of(&error), Task::List, &bucket).await?,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! [`Reading`]: an object's bytes as a blocking reader sees them. They are fetched in the background, a limited number
+//! ahead.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{Notify, Semaphore};
+
+use super::border::{Begun, Border};
+use super::failure::Failure;
+
+/// How much of an object that has no reader yet may be here, in bytes: enough to tell what it is.
+pub const BEGUN_BYTES: usize = 256 << 10;
+
+/// The bytes of an object, from some place on.
+#[derive(Debug)]
+pub struct Reading {
+    /// What was fetched; each byte has its permit.
+    pub(super) fetched: UnboundedReceiver<Result<Bytes, Failure>>,
+    pub(super) ahead: Arc<Ahead>,
+    pub(super) border: Arc<Border>,
+    /// Ends with it.
+    pub(super) _task: Begun<()>,
+    /// What is being read.
+    pub(super) current: Bytes,
+    /// Read and put back.
+    pub(super) first: Bytes,
+    /// Whoever asks again is told again.
+    pub(super) failure: Option<Failure>,
+    pub(super) taken: bool,
+}
+
+/// How far fetching may be ahead of reading.
+#[derive(Debug)]
+pub struct Ahead {
+    /// Bytes that may still come.
+    pub permits: Semaphore,
+    /// Told when somebody reads.
+    pub taken: Notify,
+    /// How many bytes may be here once somebody does.
+    pub bytes_max: usize,
+}
+
+impl Reading {
+    /// Somebody reads it from now on.
+    pub(super) fn is_wanted(&mut self) {
+        if !std::mem::replace(&mut self.taken, true) {
+            self.ahead.permits.add_permits(self.ahead.bytes_max.saturating_sub(BEGUN_BYTES));
+            self.ahead.taken.notify_one();
+        }
+    }
+
+    /// Gives back the first bytes that were read.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        assert!(self.first.is_empty(), "only the first bytes are put back");
+        self.first = Bytes::copy_from_slice(bytes);
+    }
+
+    /// The next bytes that were fetched; `None` at the end.
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone().into());
+        }
+        let next = match self.fetched.try_recv() {
+            Ok(next) => Some(next),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => match self.border.wait_a_moment(self.fetched.recv()) {
+                Some(next) => next,
+                None => return Err(io::ErrorKind::WouldBlock.into()),
+            },
+        };
+        match next {
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            None => Ok(None),
+            Some(Err(failure)) => {
+                self.failure = Some(failure.clone());
+                Err(failure.into())
+            }
+        }
+    }
+}
+
+/// Says [`io::ErrorKind::WouldBlock`] after a short wait in which nothing came.
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if !self.first.is_empty() {
+            let read = self.first.len().min(buffer.len());
+            self.first.copy_to_slice(&mut buffer[..read]);
+            return Ok(read);
+        }
+        while self.current.is_empty() {
+            match self.next()? {
+                Some(bytes) => self.current = bytes,
+                None => return Ok(0),
+            }
+        }
+        let read = self.current.len().min(buffer.len());
+        self.current.copy_to_slice(&mut buffer[..read]);
+        self.ahead.permits.add_permits(read);
+        Ok(read)
+    }
+}
