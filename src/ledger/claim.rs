@@ -182,10 +182,7 @@ impl Chooser {
         file: &Seen,
         identity: [u8; 8],
     ) -> Result<Option<Owner>, Trouble> {
-        let sql = format!(
-            "{SELECT_FILES} WHERE files.destination = ? AND files.naming = ? AND claim IS NOT NULL AND claim <> ?
-             AND (identity = ? OR (dev = ? AND ino = ?))"
-        );
+        let sql = other_readers();
         let key = params![self.destination, file.naming, self.run, identity, file.stat.dev, file.stat.ino];
         let claimed = records::rows(transaction, &sql, key, FileRecord::from_row)?;
         Ok(claimed.into_iter().filter_map(|row| row.claim).map(|(_, owner)| owner).find(Owner::is_alive))
@@ -217,6 +214,18 @@ impl Chooser {
     }
 }
 
+/// Finds the rows of a file, by its identity or its inode, that other runs read: ?1 is the destination, ?2 naming, ?3 this
+/// run, ?4 the identity, ?5 and ?6 the inode. Asked for each file, so it must not look at all others: left to itself,
+/// SQLite takes one index for an OR of two, the one that tells the destination alone.
+fn other_readers() -> String {
+    format!(
+        "{SELECT_FILES} WHERE files.id IN (
+             SELECT id FROM files WHERE destination = ?1 AND identity = ?4
+             UNION ALL SELECT id FROM files WHERE destination = ?1 AND dev = ?5 AND ino = ?6)
+         AND files.naming = ?2 AND files.claim IS NOT NULL AND files.claim <> ?3"
+    )
+}
+
 /// A source that is read from its start, as `tag`. [`UNTRACKED`]: another source of this run has its lines, as a log has
 /// those of its compressed twin. It is read, for it may hold more, and the ids see to it that nothing is loaded twice; but
 /// two cannot move one watermark.
@@ -224,4 +233,28 @@ fn from_start(source: &Source, tag: i64, identity: [u8; 8], file: &Seen) -> Sour
     let first_line = file.first_line.unwrap_or_default();
     let start = Start { tag, identity, first_line, mark: Mark::default(), confirms: 0..0, notes: Vec::new() };
     Source { start: Some(start), ..source.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[test]
+    fn a_claim_does_not_look_at_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger.db")).unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", other_readers());
+        let plan = ledger.store.read(|connection| {
+            let key = params![1, 2, 3, [0_u8; 8], 5, 6];
+            records::rows(connection, &sql, key, |row| row.get::<_, String>("detail"))
+        });
+        let plan = plan.unwrap().join("\n");
+        for index in
+            ["files_by_identity (destination=? AND identity=?)", "files_by_inode (destination=? AND dev=? AND ino=?)"]
+        {
+            assert!(plan.contains(index), "{plan}");
+        }
+        assert!(!plan.contains("SCAN files") && !plan.contains("(destination=?)"), "{plan}");
+    }
 }
