@@ -4,7 +4,10 @@
 //! send buffer, so each byte is copied once, into a buffer that stays in the cache. Where bodies are compressed,
 //! that copy is the compressor's.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+
+use flate2::{Compress, FlushCompress, Status};
+use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
 
 /// How request bodies travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,13 +72,21 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Memory for compressed copies, used again from request to request.
+/// Memory for compressed copies, used again from request to request; so are the compressors. Made anew for each body,
+/// their megabyte would come and go from all writers at a time, and the allocator would keep several times as much.
 #[derive(Default)]
 pub struct Scratch {
     compressed: Vec<u8>,
+    gzip: Option<Compress>,
+    zstd: Option<Encoder<'static>>,
     /// Bytes of the last body that was sent, as it travelled.
     pub(super) travelled: usize,
 }
+
+/// Compressors are given room for so many bytes at least.
+const ROOM_BYTES: usize = 32 << 10;
+/// The window of gzip, as a power of two.
+const GZIP_WINDOW_BITS: u8 = 15;
 
 impl Scratch {
     /// Bytes held.
@@ -94,24 +105,63 @@ impl Scratch {
         self.compressed.clear();
         match compression {
             Compression::Auto | Compression::None => unreachable!("asked to compress without a compression"),
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(&mut self.compressed, flate2::Compression::fast());
-                for slice in &body.slices {
-                    encoder.write_all(slice)?;
-                }
-                encoder.finish()?;
-            }
-            Compression::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(&mut self.compressed, 1)?;
-                encoder.set_pledged_src_size(Some(body.bytes as u64))?;
-                for slice in &body.slices {
-                    encoder.write_all(slice)?;
-                }
-                encoder.finish()?;
-            }
+            Compression::Gzip => self.gzip(body)?,
+            Compression::Zstd => self.zstd(body)?,
         }
         self.travelled = self.compressed.len();
         Ok(&self.compressed)
+    }
+
+    fn gzip(&mut self, body: &Body<'_>) -> io::Result<()> {
+        let fast = flate2::Compression::fast();
+        let gzip = self.gzip.get_or_insert_with(|| Compress::new_gzip(fast, GZIP_WINDOW_BITS));
+        gzip.reset();
+        for slice in &body.slices {
+            let mut rest = *slice;
+            while !rest.is_empty() {
+                make_room(&mut self.compressed);
+                let before = gzip.total_in();
+                gzip.compress_vec(rest, &mut self.compressed, FlushCompress::None)?;
+                rest = &rest[(gzip.total_in() - before) as usize..];
+            }
+        }
+        loop {
+            make_room(&mut self.compressed);
+            if gzip.compress_vec(&[], &mut self.compressed, FlushCompress::Finish)? == Status::StreamEnd {
+                return Ok(());
+            }
+        }
+    }
+
+    fn zstd(&mut self, body: &Body<'_>) -> io::Result<()> {
+        let zstd = match &mut self.zstd {
+            Some(zstd) => zstd,
+            none => none.insert(Encoder::new(1)?),
+        };
+        zstd.reinit()?;
+        zstd.set_pledged_src_size(Some(body.bytes as u64))?;
+        for slice in &body.slices {
+            let mut rest = InBuffer::around(slice);
+            while rest.pos() < slice.len() {
+                make_room(&mut self.compressed);
+                let filled = self.compressed.len();
+                zstd.run(&mut rest, &mut OutBuffer::around_pos(&mut self.compressed, filled))?;
+            }
+        }
+        loop {
+            make_room(&mut self.compressed);
+            let filled = self.compressed.len();
+            if zstd.finish(&mut OutBuffer::around_pos(&mut self.compressed, filled), true)? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Makes room behind `compressed`, a quarter more than it has: doubling would hold twice what is needed.
+fn make_room(compressed: &mut Vec<u8>) {
+    if compressed.capacity() - compressed.len() < ROOM_BYTES {
+        compressed.reserve_exact(ROOM_BYTES.max(compressed.len() / 4));
     }
 }
 
@@ -175,7 +225,7 @@ mod tests {
         let mut body = Body::of(&one);
         body.push(&two);
         let mut scratch = Scratch::default();
-        for _again in 0..2 {
+        for _again in 0..3 {
             let mut unpacked = Vec::new();
             let packed = scratch.compress(&body, Compression::Gzip).expect("into memory");
             flate2::read::GzDecoder::new(packed).read_to_end(&mut unpacked).expect("our own gzip");
