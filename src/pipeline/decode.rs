@@ -220,10 +220,7 @@ impl Unpacker for Zstd {
                 self.wanted = if wanted > ZSTD_BLOCK_HEADER_BYTES { wanted - ZSTD_BLOCK_HEADER_BYTES } else { wanted };
                 Ok(false)
             }
-            Err(error) => {
-                let error = format!("the zstd data is corrupt: {error}");
-                Err(io::Error::new(io::ErrorKind::InvalidData, error))
-            }
+            Err(error) => Err(zstd_error(&error.to_string())),
         };
         Step { taken: source.pos(), given: target.pos(), end }
     }
@@ -232,6 +229,21 @@ impl Unpacker for Zstd {
         self.wanted = ZSTD_FRAME_START_BYTES;
         self.decoder.reinit()
     }
+}
+
+/// What is wrong with a frame, from what the library says of it.
+fn zstd_error(why: &str) -> io::Error {
+    // ZSTD_error_frameParameter_windowTooLarge: the data are well, but not for us.
+    if why.contains("too much memory") {
+        let mib = 1 << (ZSTD_WINDOW_LOG_MAX - 20);
+        let more = ZSTD_WINDOW_LOG_MAX + 1;
+        let why = format!(
+            "to unpack it takes a window of more than {mib} MiB of memory, for it was made with --long={more} or more; \
+             if there is so much: zstd -dc --long=31 FILE | loghaul load -"
+        );
+        return io::Error::new(io::ErrorKind::Unsupported, why);
+    }
+    io::Error::new(io::ErrorKind::InvalidData, format!("the zstd data is corrupt: {why}"))
 }
 
 /// The first bytes of a stream, and the stream with them put back.
@@ -313,6 +325,16 @@ mod tests {
                 Ok(read) => plain.extend_from_slice(&buffer[..read]),
                 Err(error) => return (plain, Some(error.kind())),
             }
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_no_damage() {
+        // A frame of one raw block of one byte, whose window descriptor asks for 2^10 to 2^41 bytes.
+        let frame = |window_log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3, 9, 0, 0, b'a'].to_vec();
+        assert_eq!(unpack(frame(27), 100), (b"a".to_vec(), None));
+        for window_log in [28, 31, 41] {
+            assert_eq!(unpack(frame(window_log), 100), (Vec::new(), Some(io::ErrorKind::Unsupported)), "{window_log}");
         }
     }
 
