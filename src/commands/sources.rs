@@ -169,7 +169,9 @@ impl Walk {
     fn new(root: &Path, depth_max: usize, glob: Option<globset::GlobMatcher>, word: PathBuf) -> Walk {
         // Links are followed, to files and to folders: `current -> 2024-11` is as usual as
         // `access.log -> /data/access.log`.
-        let entries = WalkDir::new(root).sort_by_file_name().max_depth(depth_max).follow_links(true).into_iter();
+        // By name: what is sorted together lies in one folder. As bytes, for a path is long to take apart.
+        let entries = WalkDir::new(root).sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()));
+        let entries = entries.max_depth(depth_max).follow_links(true).into_iter();
         Walk { entries, depth_max, glob, word, found: 0 }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Look {
     pub encoding: Encoding,
     /// The hash of its first line.
     pub first_line: Option<u64>,
-    pub head: Head,
+    pub head: Head<'static>,
     input: Input,
     plain: Option<Arc<File>>,
 }

@@ -1,5 +1,6 @@
 //! [`Head`]: the first bytes of a source, from which it gets its identity and its format.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,11 @@ const LINES_ENOUGH: usize = 100;
 
 /// The first bytes of a source's plain bytes.
 #[derive(Debug)]
-pub struct Head {
+pub struct Head<'b> {
     /// What was read, to be put back in front of a stream; empty for a mapped file, whose bytes stay where they are.
     pub bytes: Vec<u8>,
     /// The same for looking at, up to [`HEAD_BYTES`]: ids depend on it, so it does not grow with the longer look.
-    looked_at: Vec<u8>,
+    looked_at: Cow<'b, [u8]>,
     /// What a longer look came to, where one was needed.
     longer_look: Option<LongerLook>,
 }
@@ -71,13 +72,13 @@ pub enum Content {
     },
 }
 
-impl Head {
+impl<'b> Head<'b> {
     /// Reads the head: 64 KiB, or up to the end, or up to where a pipe falls silent after its first whole line. Where
     /// that holds no access line but is not 100 lines either (they are long, or NULs lie before them), up to 2 MiB.
     ///
     /// # Errors
     /// Nothing could be read at all. Damage after the first bytes will be met again by whoever reads on.
-    pub fn read(input: &mut Input, stop: impl Fn() -> bool) -> io::Result<Head> {
+    pub fn read(input: &mut Input, stop: impl Fn() -> bool) -> io::Result<Head<'static>> {
         let mut bytes = Vec::new();
         let mut looked_at = None;
         let mut limit = HEAD_BYTES;
@@ -102,15 +103,15 @@ impl Head {
             }
             let in_doubt = filled != Filled::Whole && !enough;
             let longer_look = (limit > HEAD_BYTES).then(|| LongerLook { kind: kind(seen), in_doubt });
-            let looked_at = std::mem::take(looked_at);
+            let looked_at = Cow::Owned(std::mem::take(looked_at));
             return Ok(Head { bytes, looked_at, longer_look });
         }
     }
 
     /// The head of a source of which `bytes` are everything: at most [`HEAD_BYTES`].
-    pub fn whole(bytes: &[u8]) -> Head {
+    pub fn whole(bytes: &'b [u8]) -> Head<'b> {
         assert!(bytes.len() <= HEAD_BYTES, "no more than a head is looked at");
-        Head { bytes: Vec::new(), looked_at: bytes.to_vec(), longer_look: None }
+        Head { bytes: Vec::new(), looked_at: Cow::Borrowed(bytes), longer_look: None }
     }
 
     /// What the source holds, and how it is to be read. `format` is what the user said, `named` whether it was this
@@ -240,7 +241,7 @@ mod tests {
         }
     }
 
-    fn read(bytes: &[u8]) -> Head {
+    fn read(bytes: &[u8]) -> Head<'static> {
         Head::read(&mut Input::Stream(Box::new(io::Cursor::new(bytes.to_vec()))), || false).unwrap()
     }
 

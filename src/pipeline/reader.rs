@@ -161,7 +161,7 @@ impl<I: Iterator<Item: Undecided>> Readers<'_, I> {
         &self,
         id: FileId,
         source: &Source,
-        head: &Head,
+        head: &Head<'_>,
         encoding: Encoding,
         name: impl FnOnce() -> String,
     ) -> Result<(Arc<OpenFile>, Vec<String>), FileStatus> {

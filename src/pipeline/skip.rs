@@ -30,7 +30,7 @@ pub enum Skipped {
 ///
 /// # Errors
 /// What reading says, and [`io::ErrorKind::Other`] if the input is not what the control plane saw.
-pub fn to_start(file: &OpenFile, opened: Opened, head: Head, stop: &Stop) -> io::Result<Skipped> {
+pub fn to_start(file: &OpenFile, opened: Opened, head: Head<'_>, stop: &Stop) -> io::Result<Skipped> {
     let mark = file.start.as_ref().map_or_else(Mark::default, |start| start.mark);
     if file.start.as_ref().is_some_and(|start| mark.offset > 0 && file.first_line != Some(start.first_line)) {
         return Err(another("begins with another line"));

@@ -3,6 +3,7 @@
 //! Mapping is cheaper than reading (no copy), but a mapped file that is cut by copytruncate kills its reader. So only
 //! plain local files that nobody has touched for ten minutes are mapped; everything else is read.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -164,23 +165,34 @@ fn path_name(path: &Path) -> String {
 #[derive(Debug, Default)]
 pub struct Folders {
     /// As it was given, and canonical.
-    last: Option<(PathBuf, PathBuf)>,
+    last: Option<(Vec<u8>, PathBuf)>,
 }
 
 impl Folders {
     /// The canonical path of `path`, which must be no link itself. `None` if the system does not tell.
     fn canonical(&mut self, path: &Path) -> Option<PathBuf> {
-        let (folder, name) = (path.parent()?, path.file_name()?);
-        match &self.last {
-            Some((given, canonical)) if given.as_os_str() == folder.as_os_str() => Some(canonical.join(name)),
-            _ => {
-                let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-                let canonical = std::fs::canonicalize(here).ok()?;
-                let path = canonical.join(name);
-                self.last = Some((folder.to_owned(), canonical));
-                Some(path)
-            }
+        // By hand: to take a path apart in a portable way costs more than to open the file.
+        let bytes = path.as_os_str().as_bytes();
+        let (folder, name) = match memchr::memrchr(b'/', bytes) {
+            Some(0) => (&b"/"[..], &bytes[1..]),
+            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
+            None => (&b"."[..], bytes),
+        };
+        if matches!(name, b"" | b"." | b"..") {
+            return None;
         }
+        if self.last.as_ref().is_none_or(|(given, _)| given != folder) {
+            let canonical = std::fs::canonicalize(OsStr::from_bytes(folder)).ok()?;
+            self.last = Some((folder.to_owned(), canonical));
+        }
+        let (_, canonical) = self.last.as_ref()?;
+        let mut path = OsString::with_capacity(canonical.as_os_str().len() + 1 + name.len());
+        path.push(canonical);
+        if path.as_bytes().last() != Some(&b'/') {
+            path.push("/");
+        }
+        path.push(OsStr::from_bytes(name));
+        Some(PathBuf::from(path))
     }
 }
 
@@ -429,4 +441,33 @@ impl Read for PatientReader {
 pub fn is_readable_kind(path: &Path) -> io::Result<bool> {
     let kind = std::fs::metadata(path)?.file_type();
     Ok(kind.is_file() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_path_is_that_of_its_folder_and_its_name() {
+        let folder = std::env::temp_dir().join(format!("loghaul-source-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
+        std::fs::write(folder.join("a/b/c.log"), "").unwrap();
+        std::fs::write(folder.join("a/c.log"), "").unwrap();
+        let mut folders = Folders::default();
+        for name in ["a/b/c.log", "a/b/./c.log", "a//b//c.log", "link/b/c.log", "link/c.log", "a/b/../c.log", "a/c.log"]
+        {
+            let path = PathBuf::from(format!("{}/{name}", folder.display()));
+            assert_eq!(folders.canonical(&path), std::fs::canonicalize(&path).ok(), "{name}");
+        }
+        assert_eq!(folders.canonical(Path::new("/c.log")), Some(PathBuf::from("/c.log")));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(folders.canonical(Path::new("c.log")), Some(here.join("c.log")));
+        for name in ["gone/c.log", "a/b/", "a/b/..", "a/b/.", ""] {
+            let path = folder.join("a").join(name).as_os_str().to_owned();
+            let path = if name.is_empty() { PathBuf::new() } else { PathBuf::from(path) };
+            assert_eq!(folders.canonical(&path), None, "{name}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -16,7 +16,7 @@ use crate::pipeline::parse::timestamp::Days;
 use crate::pipeline::parse::{self, Format};
 use crate::pipeline::report::Report;
 use crate::pipeline::report::collect::{Keep, Progress};
-use crate::pipeline::serialize::{Block, Buffer, PORTABLE_VARIABLE, Plan, Worker};
+use crate::pipeline::serialize::{Block, Buffer, Plan, Worker};
 use crate::pipeline::sink::Sink;
 use crate::pipeline::source::{self, Input};
 use crate::pipeline::stop::{Reason, Stop};
@@ -249,16 +249,14 @@ fn cut_streamed(log: &Log, options: &Options, used: &mut Buffer) -> u64 {
 
 fn parse_alone(log: &Log, days: &mut Days) -> u64 {
     let format = log.facts.format();
-    let portable = std::env::var_os(PORTABLE_VARIABLE).is_some_and(|value| !value.is_empty() && value != "0");
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = parse::lanes::Avx2::detect().filter(|_| !portable) {
+    if let Some(avx2) = parse::lanes::Avx2::detect().filter(|_| !parse::lanes::portable_is_forced()) {
         return parse::lanes::with_avx2(
             avx2,
             #[inline(always)]
             |avx2| parse_by(avx2, log, format, days),
         );
     }
-    let _ = portable;
     parse_by(Portable, log, format, days)
 }
 

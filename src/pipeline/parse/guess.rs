@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use memchr::memchr_iter;
 
-use super::lanes::Portable;
+use super::lanes::{self, Lanes, Portable};
 use super::record::WINDOW_BYTES;
 use super::timestamp::Days;
 use super::{Format, Line, Record, parse_commonly, parse_generally};
@@ -53,11 +53,11 @@ impl fmt::Display for Kind {
 /// Where so many lines with a format are `combined`, and all before them, the rest need not be asked.
 const UNANIMOUS_LINES: usize = 16;
 
-/// The format that most of the first 100 lines of `lines` have; none if no line has any. The last line may be cut. Of the
+/// The format that most of the first 100 lines of `text` have; none if no line has any. The last line may be cut. Of the
 /// usual log, all of whose lines are `combined`, a few are enough: of a small file this looks at most lines otherwise.
-pub fn guess(lines: &[u8]) -> Option<Format> {
-    let mut days = Days::new();
-    let mut formats = first_lines(lines).filter_map(|line| format_of(&mut days, line));
+pub fn guess(text: &[u8]) -> Option<Format> {
+    let mut teller = Teller::new();
+    let mut formats = first_lines(text).filter_map(|line| teller.format_of(line));
     let mut combined = 0;
     let other = formats.by_ref().take(UNANIMOUS_LINES).find(|format| {
         combined += usize::from(*format == Format::Combined);
@@ -66,20 +66,29 @@ pub fn guess(lines: &[u8]) -> Option<Format> {
     if combined == UNANIMOUS_LINES {
         return Some(Format::Combined);
     }
-    most_voted(std::iter::repeat_n(Format::Combined, combined).chain(other).chain(formats))
+    most_voted(std::iter::repeat_n(Format::Combined, combined).chain(other).chain(formats), LINES_MAX)
 }
 
 /// The same of the first 100 lines that have a format, however many without one lie before and between them. What
 /// [`guess`] says tells a log from something else; this finds the log in something that is read as one anyhow.
-pub fn anywhere(lines: &[u8]) -> Option<Format> {
-    let mut days = Days::new();
-    most_voted(filled_lines(lines).filter_map(|line| format_of(&mut days, line)).take(LINES_MAX))
+pub fn anywhere(text: &[u8]) -> Option<Format> {
+    let mut teller = Teller::new();
+    let lines_max = if text.len() <= SHORT_BYTES_MAX { memchr_iter(b'\n', text).count() + 1 } else { LINES_MAX };
+    let formats = filled_lines(text).filter_map(|line| teller.format_of(line)).take(LINES_MAX);
+    most_voted(formats, lines_max.min(LINES_MAX))
 }
 
-fn most_voted(formats: impl Iterator<Item = Format>) -> Option<Format> {
+/// Texts up to this size may be a few dozen lines, which are worth being counted, in bytes.
+const SHORT_BYTES_MAX: usize = 16 << 10;
+
+/// The format with most of at most `votes_max` votes. Once nothing else can win, the others are not asked.
+fn most_voted(formats: impl Iterator<Item = Format>, votes_max: usize) -> Option<Format> {
     let mut votes = [0; Format::ALL.len()];
     for format in formats {
         votes[format as usize] += 1;
+        if 2 * votes[format as usize] > votes_max {
+            return Some(format);
+        }
     }
     // Among equals the one that asks for more.
     let richest = [Format::VhostCombined, Format::CombinedIo, Format::Combined, Format::VhostCommon, Format::Common];
@@ -90,7 +99,7 @@ fn most_voted(formats: impl Iterator<Item = Format>) -> Option<Format> {
 /// What the file that starts with `bytes` holds.
 pub fn looks_like(bytes: &[u8]) -> Kind {
     let mut lines = first_lines(bytes).peekable();
-    let Some(first) = lines.peek() else { return Kind::Empty };
+    let Some(&TextLine { line: first, .. }) = lines.peek() else { return Kind::Empty };
     if let Some(unpack) = unpacked_by(bytes) {
         return Kind::Packed(unpack);
     }
@@ -101,7 +110,7 @@ pub fn looks_like(bytes: &[u8]) -> Kind {
         return Kind::Json;
     }
     let (mut all, mut errors) = (0, 0);
-    for line in lines {
+    for TextLine { line, .. } in lines {
         all += 1;
         errors += usize::from(is_error_log(line));
     }
@@ -136,24 +145,88 @@ pub fn unpacked_by(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Up to 100 lines that are not blank.
-fn first_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn first_lines(text: &[u8]) -> impl Iterator<Item = TextLine<'_>> {
     filled_lines(text).take(LINES_MAX)
 }
 
 /// The lines that are not blank.
-fn filled_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn filled_lines(text: &[u8]) -> impl Iterator<Item = TextLine<'_>> {
     let mut start = 0;
     let ends = memchr_iter(b'\n', text).chain([text.len()]);
-    let lines = ends.map(move |end| &text[std::mem::replace(&mut start, end + 1)..end]);
-    lines.filter(|line| line.iter().any(|byte| !matches!(byte, b'\r' | 0)))
+    let lines = ends.map(move |end| {
+        let from = &text[std::mem::replace(&mut start, end + 1)..];
+        TextLine { line: &from[..from.len() - (text.len() - end)], from }
+    });
+    lines.filter(|TextLine { line, .. }| line.iter().any(|byte| !matches!(byte, b'\r' | 0)))
 }
 
-/// The format that asks most of what `line` has.
-fn format_of(days: &mut Days, line: &[u8]) -> Option<Format> {
-    if is_plainly_combined(days, line) {
-        return Some(Format::Combined);
+/// A line, and all that follows it.
+#[derive(Clone, Copy)]
+struct TextLine<'t> {
+    /// Without its newline.
+    line: &'t [u8],
+    /// From its start on, as far as there is text.
+    from: &'t [u8],
+}
+
+/// Tells the formats of lines.
+struct Teller {
+    days: Days,
+    #[cfg(target_arch = "x86_64")]
+    avx2: Option<lanes::Avx2>,
+    /// Room for lines that have too little text behind them to be looked at where they are.
+    window: [u8; WINDOW_BYTES],
+}
+
+impl Teller {
+    fn new() -> Teller {
+        Teller {
+            days: Days::new(),
+            #[cfg(target_arch = "x86_64")]
+            avx2: lanes::Avx2::detect().filter(|_| !lanes::portable_is_forced()),
+            window: [0; WINDOW_BYTES],
+        }
     }
-    format_of_any(days, line)
+
+    /// The format that asks most of what a line has.
+    fn format_of(&mut self, line: TextLine<'_>) -> Option<Format> {
+        if self.is_plainly_combined(line) {
+            return Some(Format::Combined);
+        }
+        format_of_any(&mut self.days, line.line)
+    }
+
+    /// Whether a line is as nearly all are, told by the common path. Of others this says nothing.
+    fn is_plainly_combined(&mut self, TextLine { line, from }: TextLine<'_>) -> bool {
+        let window = match from.first_chunk() {
+            Some(window) if line.len() < WINDOW_BYTES => window,
+            _ => {
+                // What a line before it has left behind it changes nothing.
+                let Some(room) = self.window.get_mut(..=line.len()) else { return false };
+                room[..line.len()].copy_from_slice(line);
+                room[line.len()] = b'\n';
+                &self.window
+            }
+        };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = self.avx2 {
+            let days = &mut self.days;
+            return lanes::with_avx2(
+                avx2,
+                #[inline(always)]
+                |avx2| is_plainly_combined(avx2, days, window),
+            );
+        }
+        is_plainly_combined(Portable, &mut self.days, window)
+    }
+}
+
+/// Whether the line at the start of `window` is `combined`, without a virtual host (the ident is `-`) and without
+/// numbers behind the agent, and takes the common path.
+#[inline(always)]
+fn is_plainly_combined<L: Lanes>(lanes: L, days: &mut Days, window: &[u8; WINDOW_BYTES]) -> bool {
+    let Some((record, _)) = parse_commonly(lanes, days, Format::Combined, window) else { return false };
+    record.ident.of(window) == b"-" && matches!(record.extra.of(window).first(), None | Some(b'"'))
 }
 
 /// The same by the general path.
@@ -165,17 +238,6 @@ fn format_of_any(days: &mut Days, line: &[u8]) -> Option<Format> {
     let wanted: &[Format] =
         if referrer == Format::Combined { &[Format::CombinedIo, referrer, plain] } else { &[referrer, plain] };
     wanted.iter().copied().find(|format| record(days, *format, line).is_some())
-}
-
-/// Whether a line is as nearly all are, told by the common path: `combined`, without a virtual host (the ident is `-`) and
-/// without numbers behind the agent. Of others this says nothing.
-fn is_plainly_combined(days: &mut Days, line: &[u8]) -> bool {
-    let mut window = [0; WINDOW_BYTES];
-    let Some(room) = window.get_mut(..=line.len()) else { return false };
-    room[..line.len()].copy_from_slice(line);
-    room[line.len()] = b'\n';
-    let Some((record, _)) = parse_commonly(Portable, days, Format::Combined, &window) else { return false };
-    record.ident.of(&window) == b"-" && matches!(record.extra.of(&window).first(), None | Some(b'"'))
 }
 
 fn record<'c>(days: &mut Days, format: Format, line: &'c [u8]) -> Option<Record<'c>> {
@@ -262,6 +324,12 @@ mod tests {
     #[test]
     fn the_shortcut_changes_no_guess() {
         let (mut random, mut days, mut combined) = (loghaul_testdata::Rng::new(7), Days::new(), 0);
+        let mut fast = Teller::new();
+        let mut portable = Teller::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            portable.avx2 = None;
+        }
         for format in [Format::Combined, Format::VhostCombined, Format::CombinedIo, Format::Common] {
             let shape = loghaul_testdata::Format::ALL.into_iter().find(|shape| shape.to_string() == format.as_str());
             let options = loghaul_testdata::Options {
@@ -275,10 +343,19 @@ mod tests {
                 generator.next_line(&mut line);
                 mutated.clone_from(&line);
                 loghaul_testdata::mutate(&mut random, &mut mutated);
-                for line in [&line, &mutated].into_iter().flat_map(|text| text.split(|byte| *byte == b'\n')) {
-                    if is_plainly_combined(&mut days, line) {
-                        combined += 1;
-                        assert_eq!(format_of_any(&mut days, line), Some(Format::Combined), "{}", line.escape_ascii());
+                // By itself, and with other lines behind it that are none of its business.
+                let behind = [&mutated[..], b"\n", &line.repeat(WINDOW_BYTES / line.len() + 1)].concat();
+                for text in [&line, &mutated, &behind] {
+                    for line in filled_lines(text) {
+                        let plain = fast.is_plainly_combined(line);
+                        assert_eq!(portable.is_plainly_combined(line), plain, "{}", line.line.escape_ascii());
+                        let alone = TextLine { from: line.line, ..line };
+                        assert_eq!(fast.is_plainly_combined(alone), plain, "{}", line.line.escape_ascii());
+                        if plain {
+                            combined += 1;
+                            let format = format_of_any(&mut days, line.line);
+                            assert_eq!(format, Some(Format::Combined), "{}", line.line.escape_ascii());
+                        }
                     }
                 }
             }

@@ -5,6 +5,17 @@
 //! compiled once for each, and chosen once per chunk.
 #![allow(unsafe_code)] // calls of functions that need AVX2, after it was detected
 
+use std::sync::OnceLock;
+
+/// Environment variable that forces the portable form, for tests and for comparing: any value but empty or `0`.
+pub const PORTABLE_VARIABLE: &str = "LOGHAUL_PORTABLE";
+
+/// Whether [`PORTABLE_VARIABLE`] asks for it.
+pub fn portable_is_forced() -> bool {
+    static FORCED: OnceLock<bool> = OnceLock::new();
+    *FORCED.get_or_init(|| std::env::var_os(PORTABLE_VARIABLE).is_some_and(|value| !value.is_empty() && value != "0"))
+}
+
 /// 32 bytes in, a bit for each out: bit 0 for the first.
 pub trait Lanes: Copy {
     /// Where `a` and `b` are equal.

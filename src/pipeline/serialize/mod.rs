@@ -22,4 +22,4 @@ pub use file::FileFacts;
 pub use id::{IdMode, identity};
 pub use index::IndexPattern;
 pub use plan::{Options, Plan};
-pub use worker::{PORTABLE_VARIABLE, Path, Worker, too_long};
+pub use worker::{Path, Worker, too_long};

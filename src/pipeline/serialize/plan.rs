@@ -128,6 +128,8 @@ pub struct Plan {
     pub(super) bytes_in: Piece,
     /// `,"bytes_out":`
     pub(super) bytes_out: Piece,
+    /// The end of every document of a source of which nothing is told there.
+    plain_tail: Vec<u8>,
 }
 
 impl Plan {
@@ -145,7 +147,7 @@ impl Plan {
         let version = after_text(schema::HTTPVERSION);
         let status = format!("{version}0.0\"{}", number(schema::RESPONSE));
         let Options { with_message, with_source, with_extra, with_timestamp, .. } = options;
-        Ok(Plan {
+        let mut plan = Plan {
             plain: !(with_message || with_source || with_extra || with_timestamp),
             wanted: (options.since.unwrap_or(i64::MIN), options.until.unwrap_or(i64::MAX)),
             nobody: Piece::new(&nobody),
@@ -161,8 +163,11 @@ impl Plan {
             vhost: Piece::short(&first_text(schema::VHOST)),
             bytes_in: Piece::short(&number(schema::BYTES_IN)),
             bytes_out: Piece::short(&number(schema::BYTES_OUT)),
+            plain_tail: Vec::new(),
             options,
-        })
+        };
+        plan.plain_tail = plan.make_tail(None, None);
+        Ok(plan)
     }
 
     /// What the plan was made of.
@@ -172,6 +177,11 @@ impl Plan {
 
     /// The end of every document of a source: `,"@ingestion_timestamp":"…",…}` and the newline.
     pub(super) fn tail(&self, uri: &str, s3: Option<(&str, &str)>) -> Vec<u8> {
+        let uri = self.options.with_source.then_some(uri);
+        if uri.is_none() && s3.is_none() { self.plain_tail.clone() } else { self.make_tail(uri, s3) }
+    }
+
+    fn make_tail(&self, uri: Option<&str>, s3: Option<(&str, &str)>) -> Vec<u8> {
         let mut tail = Vec::new();
         let mut add = |name: &str, value: &str| {
             tail.push(b',');
@@ -186,7 +196,7 @@ impl Plan {
             add(ours(schema::S3_BUCKET), bucket);
             add(ours(schema::S3_KEY), key);
         }
-        if self.options.with_source {
+        if let Some(uri) = uri {
             add(ours(schema::LOG_FILE_PATH), uri);
         }
         for (name, value) in &self.options.fields {

@@ -22,13 +22,10 @@ const PADDED_BYTES_MAX: usize = 1 << 20;
 /// So many lines that fail, and that another format would take, in one chunk or in several, change a file's format.
 const MISREAD_LINES_MIN: u64 = 20;
 
-/// Environment variable that forces the portable form, for tests and for comparing: any value but empty or `0`.
-pub const PORTABLE_VARIABLE: &str = "LOGHAUL_PORTABLE";
-
 /// Which of the ways that all give the same result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// What is fastest on this machine; or the portable form, if [`PORTABLE_VARIABLE`] asks for it.
+    /// What is fastest on this machine; or the portable form, if [`PORTABLE_VARIABLE`](parse::lanes::PORTABLE_VARIABLE) asks for it.
     Fastest,
     /// Without instructions that not every machine has.
     Portable,
@@ -68,8 +65,7 @@ impl Worker {
 
     /// A worker that takes a certain way.
     pub fn by(path: Path) -> Worker {
-        let portable = std::env::var_os(PORTABLE_VARIABLE).is_some_and(|value| !value.is_empty() && value != "0");
-        let path = if path == Path::Fastest && portable { Path::Portable } else { path };
+        let path = if path == Path::Fastest && parse::lanes::portable_is_forced() { Path::Portable } else { path };
         Worker {
             path,
             #[cfg(target_arch = "x86_64")]
