@@ -240,7 +240,7 @@ fetch_botocore() {
     python3 -m pip --version >/dev/null 2>&1 ||
         die "python3 has no pip, which fetches AWS's signer. Install it: $(install_command python3-pip)"
     say "fetching AWS's signer (Python package botocore, about 15 MB, once) ..."
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts \
         --target "$scratch/botocore-$release" "botocore==$release" >&2 ||
         die "pip could not fetch AWS's signer (Python package botocore, release $release); see above"
 }

@@ -2,8 +2,8 @@
 //! repaint the terminal, characters that turn the text's direction, bytes that are not UTF-8.
 //!
 //! Whoever puts such words into a sentence shows them by [`shown`]. And whatever is told, on standard output or standard
-//! error, leaves through [`Safe`], so that what somebody forgot is shown as well. Documents are no telling: they go to
-//! standard output as they are, in JSON, which has no control characters.
+//! error, leaves through [`Safe`], so that what somebody forgot is shown as well. Documents are no telling, and go to files
+//! and pipes as they are; to a terminal they go by [`shown_json`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -76,7 +76,7 @@ impl<W: Write> Write for Safe<W> {
         }
         let text = String::from_utf8_lossy(&whole);
         match self.json {
-            true => self.to.write_all(escaped_json(&text).as_bytes())?,
+            true => self.to.write_all(shown_json(&text).as_bytes())?,
             false => self.to.write_all(shown_page(&text).as_bytes())?,
         }
         Ok(bytes.len())
@@ -87,8 +87,12 @@ impl<W: Write> Write for Safe<W> {
     }
 }
 
-/// Hidden characters can stand only in JSON's strings; line ends may stand between its parts.
-fn escaped_json(text: &str) -> String {
+/// The same JSON without anything that does other than show itself. Such characters can stand only in its strings; line
+/// ends may stand between its parts.
+pub fn shown_json(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| c != '\n' && is_hidden(c)) {
+        return Cow::Borrowed(text);
+    }
     let mut json = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
@@ -97,7 +101,7 @@ fn escaped_json(text: &str) -> String {
             c => json.push(c),
         }
     }
-    json
+    Cow::Owned(json)
 }
 
 fn escaped(bytes: &[u8]) -> String {

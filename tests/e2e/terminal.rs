@@ -91,3 +91,25 @@ fn servers() {
         }
     }
 }
+
+#[test]
+fn documents_on_a_terminal() {
+    // `script` gives the program a terminal, where there is one.
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return crate::support::not_tested("documents on a terminal: there is no `script` (util-linux)");
+    }
+    let folder = Folder::new();
+    folder.write_settled("access.log", logs::line(1).replace("/page/", &format!("/{EVIL}/")) + "\n");
+    let program = crate::support::folder::program();
+    let mut command = folder.command_of(
+        "script".as_ref(),
+        ["-qec", &format!("{} parse access.log 2>/dev/null", program.display()), "/dev/null"],
+    );
+    command.env("TERM", "dumb");
+    let ran = Ran::of(command, b"");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let document = said.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{said}")).trim_end();
+    assert!(!document.chars().any(|c| c.is_control() || c == '\u{202e}'), "{document:?}");
+    let document: serde_json::Value = serde_json::from_str(document).expect("JSON");
+    assert!(document["request"].as_str().unwrap().contains(EVIL), "{document}");
+}

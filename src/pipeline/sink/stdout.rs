@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use crossbeam_channel::{Receiver, Sender};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, io_reason};
+use crate::escape::shown_json;
 use crate::pipeline::parcel::Parcel;
 use crate::pipeline::pool::Pool;
 use crate::pipeline::report::event::Event;
@@ -21,11 +22,17 @@ use crate::pipeline::stop::{Reason, Stop};
 pub fn work(parcels: &Receiver<Vec<Parcel>>, events: &Sender<Event>, blocks: &Pool<Block>, stop: &Stop, output: &File) {
     let mut waiting: BTreeMap<u64, Parcel> = BTreeMap::new();
     let mut next = 0;
+    let is_terminal = output.is_terminal();
     for parcel in parcels.iter().flatten() {
         waiting.insert(parcel.sequence, parcel);
         while let Some(mut parcel) = waiting.remove(&next) {
             next += 1;
-            if let Err(error) = write(output, &parcel.block.bytes, stop) {
+            let written = match is_terminal {
+                false => write(output, &parcel.block.bytes, stop),
+                // What a log line holds must not tell a terminal what to do.
+                true => write(output, shown_json(&String::from_utf8_lossy(&parcel.block.bytes)).as_bytes(), stop),
+            };
+            if let Err(error) = written {
                 stop.raise(match error.kind() {
                     ErrorKind::BrokenPipe => Reason::OutputClosed,
                     _ => Reason::Failed(
