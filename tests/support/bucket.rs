@@ -78,11 +78,17 @@ impl Bucket {
         ]);
         curl.args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &format!("{KEY}:{SECRET}"), "--config", "-"]);
         curl.args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]);
-        let mut curl = curl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("curl can be started");
+        // It shows how parallel transfers go, whatever it is told.
+        let mut curl = curl
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("curl can be started");
         curl.stdin.take().unwrap().write_all(script.as_bytes()).expect("curl takes its orders");
         let output = curl.wait_with_output().expect("curl can be waited for");
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "curl: {} {told}", output.status);
+        assert!(output.status.success(), "curl: {} {told} {}", output.status, String::from_utf8_lossy(&output.stderr));
         told
     }
 
