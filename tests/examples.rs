@@ -48,7 +48,8 @@ fn scripts_are_bash_and_the_file_is_a_configuration() {
 fn units_are_units() {
     let folder = Folder::new();
     let path = |name: &str| folder.path().join(name);
-    for name in ["loghaul-nightly.service", "loghaul-nightly.timer"] {
+    let units = ["loghaul-nightly.service", "loghaul-nightly.timer", "loghaul-nightly-tell.service"];
+    for name in units {
         let text = fs::read_to_string(nightly(name)).expect("a unit");
         // What only an installed program has.
         let text =
@@ -56,7 +57,7 @@ fn units_are_units() {
         fs::write(path(name), text).expect("written");
     }
     let mut verify = Command::new("systemd-analyze");
-    verify.arg("verify").args([path("loghaul-nightly.service"), path("loghaul-nightly.timer")]);
+    verify.arg("verify").args(units.map(path));
     match verify.output() {
         Err(_) => not_tested("systemd units: there is no systemd-analyze"),
         Ok(output) => {
@@ -93,6 +94,36 @@ fn a_night_for_each_way_a_load_can_end() {
     assert_eq!(night(4), (Some(4), 3, "4 tried load".to_owned()));
 }
 
+/// What sends mail is set-group-ID: in a unit that takes no new rights it could not. So that unit leaves the telling to
+/// another.
+#[test]
+fn the_hook_runs_where_mail_can_be_sent() {
+    let unit = |name: &str| fs::read_to_string(nightly(name)).expect("a unit");
+    let (load, tell) = (unit("loghaul-nightly.service"), unit("loghaul-nightly-tell.service"));
+    assert!(load.contains("NoNewPrivileges=yes") && load.contains("LOGHAUL_NIGHTLY_TELL=later"));
+    assert!(load.contains("OnFailure=loghaul-nightly-tell.service") && tell.contains("loghaul-nightly --tell"));
+    let implied =
+        ["NoNewPrivileges", "ProtectSystem", "SystemCall", "PrivateDevices", "Restrict", "MemoryDeny", "Protect"];
+    assert!(implied.iter().all(|word| !tell.contains(word)), "{tell}");
+
+    let folder = Folder::new();
+    let here = folder.path().display().to_string();
+    let hook = script(&folder, "hook", &format!("#!/bin/bash\necho \"$1\" \"$(cat \"$2\")\" > {here}/told\n"));
+    let night = |load: &str, words: &[&str]| {
+        let load = script(&folder, "load", &format!("#!/bin/bash\necho said\n{load}\n"));
+        let mut night = Command::new("bash");
+        night.arg(nightly("loghaul-nightly")).args(words).env("LOGHAUL_NIGHTLY_PROGRAM", load);
+        night.env("LOGHAUL_NIGHTLY_HOOK", &hook).env("LOGHAUL_NIGHTLY_STATE", folder.path().join("state"));
+        run(night.env("LOGHAUL_NIGHTLY_TELL", "later")).status.code()
+    };
+    let told = || fs::read_to_string(folder.path().join("told")).unwrap_or_default();
+    assert_eq!((night("exit 3", &[]), told()), (Some(3), String::new()));
+    assert_eq!((night("", &["--tell"]), told()), (Some(0), "3 said\n".to_owned()));
+    // The script itself is killed: then nobody has written down how it ended.
+    assert_eq!(night("kill -9 $PPID", &[]), None);
+    assert_eq!((night("", &["--tell"]), told()), (Some(0), "killed said\n".to_owned()));
+}
+
 #[test]
 fn two_nights_at_once_are_one() {
     let folder = Folder::new();
@@ -113,8 +144,14 @@ fn the_hook_has_words_for_each_code() {
     script(&folder, "bin/mail", "#!/bin/bash\necho \"$2\"\n");
     let said = folder.write("said", "words");
     let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").expect("a path"));
-    for (code, word) in [("1", "damaged"), ("2", "usage"), ("3", "rejected"), ("4", "goes on"), ("99", "ended with 99")]
-    {
+    for (code, word) in [
+        ("1", "damaged"),
+        ("2", "usage"),
+        ("3", "rejected"),
+        ("4", "goes on"),
+        ("killed", "was killed"),
+        ("99", "ended with 99"),
+    ] {
         let mut hook = Command::new("bash");
         hook.arg(nightly("notify")).arg(code).arg(&said).env("PATH", &path).env_remove("LOGHAUL_WEBHOOK");
         let output = run(&mut hook);

@@ -146,7 +146,7 @@ fn answer(world: &mut World, method: &str, target: &str, head: &str, body: &str)
             world
                 .managed
                 .keys()
-                .filter(|name| !name.ends_with('z'))
+                .filter(|name| name.ends_with(|last: char| last.is_ascii_digit()))
                 .map(|name| (name.clone(), json!({})))
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
@@ -170,7 +170,7 @@ fn answer(world: &mut World, method: &str, target: &str, head: &str, body: &str)
             // As the plugin gives it back.
             policy["policy_id"] = json!("loghaul-apache-access-log");
             policy["states"][1]["actions"][0]["retry"] = json!({"count": 3, "backoff": "exponential", "delay": "1m"});
-            policy["ism_template"][0]["last_updated_time"] = json!(1);
+            policy["ism_template"] = json!([]);
             let number = world.policy.as_ref().map_or(7, |policy| policy["_seq_no"].as_i64().unwrap() + 1);
             world.policy = Some(json!({"_id": "p", "_seq_no": number, "_primary_term": 1, "policy": policy}));
             (201, json!({}))
@@ -206,7 +206,12 @@ fn answer(world: &mut World, method: &str, target: &str, head: &str, body: &str)
             }
             (200, json!({"updated_indices": 1, "failures": false, "failed_indices": []}))
         }
-        _ => panic!("{method} {target}"),
+        ("POST", path) if path.ends_with("/_bulk") => {
+            let created = vec![json!({"create": {"status": 201}}); body.lines().count() / 2];
+            (200, json!({"errors": false, "items": created}))
+        }
+        // What a load would like to know besides.
+        _ => (403, json!({"error": {"type": "security_exception", "reason": "no permissions"}, "status": 403})),
     }
 }
 
@@ -339,14 +344,19 @@ fn old_indices_are_deleted_by_policy() {
         world.managed.insert("apache-access-log-2020-12".into(), None);
         world.managed.insert("apache-access-log-2020-11".into(), Some("theirs".into()));
         world.managed.insert("apache-access-log-20240101t000000z".into(), None);
+        world.managed.insert("apache-access-log-orders".into(), None);
     }
     let put = said(&played.setup(&["--delete-after", "90d"]).ends_with(0));
-    assert!(put.contains("put: ISM policy") && put.contains("121 days") && put.contains("on 1 indices"), "{put}");
+    assert!(
+        put.contains("put: ISM policy") && put.contains("121 days") && put.contains("on 1 index without one"),
+        "{put}"
+    );
     {
         let world = played.world.lock().unwrap();
         let policy = &world.policy.as_ref().unwrap()["policy"];
         assert_eq!(policy["states"][0]["transitions"][0]["conditions"], json!({"min_index_age": "121d"}));
-        assert_eq!(policy["ism_template"][0]["index_patterns"], json!(["apache-access-log-*"]));
+        assert_eq!(policy["ism_template"], json!([]), "a wildcard takes along what is not ours");
+        assert_eq!(policy_of(&world, "apache-access-log-orders"), None);
         assert_eq!(policy_of(&world, "apache-access-log-2020-12").as_deref(), Some("loghaul-apache-access-log"));
         assert_eq!(policy_of(&world, "apache-access-log-2020-11").as_deref(), Some("theirs"));
         assert_eq!(policy_of(&world, "apache-access-log-20240101t000000z"), None, "no index that load makes");
@@ -357,8 +367,43 @@ fn old_indices_are_deleted_by_policy() {
     assert!(longer.contains("updated: ISM policy"), "{longer}");
     assert_eq!(played.world.lock().unwrap().changed, 1, "the index has the new form");
 
+    // One of an older loghaul had a wildcard: it is updated, and whom it had caught is named.
+    {
+        let mut world = played.world.lock().unwrap();
+        world.policy.as_mut().unwrap()["policy"]["ism_template"] = json!([{"index_patterns": ["apache-access-log-*"]}]);
+        let old =
+            world.policy.as_ref().unwrap()["policy"]["description"].as_str().unwrap().replace("version 2", "version 1");
+        world.policy.as_mut().unwrap()["policy"]["description"] = json!(old);
+        world.managed.insert("apache-access-log-orders".into(), Some("loghaul-apache-access-log".into()));
+    }
+    let updated = said(&played.setup(&["--delete-after", "120d"]).ends_with(0));
+    assert!(updated.contains("updated: ISM policy"), "{updated}");
+    assert!(updated.contains("POST _plugins/_ism/remove/apache-access-log-orders"), "{updated}");
+    played.world.lock().unwrap().managed.insert("apache-access-log-orders".into(), None);
+
     let removed = said(&played.setup(&["--remove", "--yes"]).ends_with(0));
     assert!(removed.contains("removed: ISM policy"), "{removed}");
     let world = played.world.lock().unwrap();
     assert!(world.policy.is_none() && world.template.is_none());
+}
+
+/// No wildcard does it: the load puts the policy on what it has made, and on nothing else.
+#[test]
+fn a_load_puts_the_policy_on_its_indices() {
+    let played = Played::start();
+    played.setup(&["--delete-after", "90d"]).ends_with(0);
+    {
+        let mut world = played.world.lock().unwrap();
+        world.managed.insert("apache-access-log-2024-03".into(), None); // as the bulk would make it
+        world.managed.insert("apache-access-log-orders".into(), None);
+    }
+    let folder = Folder::new();
+    folder.write_settled("access.log", support::logs::lines(10));
+    let load = ["load", "access.log", "--no-ledger", "--to", &played.url];
+    folder.run(&load).ends_with(0).tells(&["the ISM policy loghaul-apache-access-log is on 1 index that had none"]);
+    let policy_of = |index: &str| played.world.lock().unwrap().managed[index].clone();
+    assert_eq!(policy_of("apache-access-log-2024-03").as_deref(), Some("loghaul-apache-access-log"));
+    assert_eq!(policy_of("apache-access-log-orders"), None);
+    let again = folder.run(&load).ends_with(0).told();
+    assert!(!again.contains("ISM"), "{again}");
 }

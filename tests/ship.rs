@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use scripted_server::{Act, ScriptedServer};
 use serde_json::{Value, json};
-use support::{Folder, Node, Ran, Running, logs};
+use support::{Folder, Node, Ran, Running, SmallDisk, logs, not_tested};
 
 /// A server that greets, lets nobody see its templates, and then does this, the last of it again and again.
 fn server(acts: impl IntoIterator<Item = Act>) -> ScriptedServer {
@@ -127,6 +127,35 @@ fn a_load_that_is_killed_again_and_again_holds_each_line_once() {
     );
     // Nothing is left beside what the manifest names.
     assert_eq!(fs::read_dir(&there).expect("a folder").count(), bodies.len() + 1);
+}
+
+#[test]
+fn a_full_disk_is_a_clean_end_and_with_room_it_goes_on() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk"), "256k") else {
+        return not_tested("a full disk under dir: mounting a tmpfs is for root");
+    };
+    let lines = 60_000;
+    folder.write_settled("access.log", logs::lines(lines));
+    let load = ["load", "access.log", "--to", "dir:disk/spool", "--bulk-bytes", "64KiB", "--ledger", "l.db", "--json"];
+    let ran = folder.run(&load).ends_with(4);
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.told()));
+    let said = told["why"].to_string() + &told["hint"].to_string();
+    for words in ["no space left", "disk/spool", "--resume"] {
+        assert!(said.contains(words), "it says {words:?}: {said}");
+    }
+    // What the manifest names is whole, and there is nothing else.
+    let there = disk.0.join("spool");
+    let before = ids(&there);
+    assert!(!before.is_empty() && before.len() < lines, "{}", before.len());
+    assert_eq!(fs::read_dir(&there).expect("a folder").count(), manifest(&there).0.len() + 1);
+    ship(&folder, "http://127.0.0.1:9", "disk/spool").ends_with(1).says(&["disk/spool is incomplete", "--partial"]);
+    // As long as nobody makes room it is the same again.
+    folder.run(&[&load[..], &["--resume"]].concat()).ends_with(4);
+    disk.grow("64m");
+    folder.run(&[&load[..], &["--resume"]].concat()).ends_with(0);
+    let ids = ids(&there);
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (lines, lines));
 }
 
 #[test]
@@ -295,4 +324,26 @@ fn the_same_ids_and_counts_as_by_direct_load() {
     let told = report(&ship(&folder, &node.url, "spool").ends_with(0));
     has(&told, "documents 5000, indexed 5000");
     assert_eq!(node.count(&index), 5_000);
+}
+
+/// Also where some of its documents had been refused.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn an_index_that_refused_some_and_is_gone_is_filled_again() {
+    let (folder, node) = (Folder::new(), Node::shared("ship-refused"));
+    let index = node.name("log");
+    let template = json!({"index_patterns": [&index], "priority": 500, "template": {"mappings": {
+        "dynamic": false, "properties": {"clientip": {"type": "ip"}}}}});
+    node.get("PUT", &format!("/_index_template/{}", node.name("ip")), Some(&template));
+    folder.write_settled(
+        "access.log",
+        logs::lines(999) + &logs::line(999).replacen(|_: char| true, "host.example-", 1) + "\n",
+    );
+    folder.run(&["load", "access.log", "--index", &index, "--no-ledger", "--to", "dir:spool"]).ends_with(0);
+    for _ in 0..2 {
+        let told = report(&ship(&folder, &node.url, "spool").ends_with(3));
+        has(&told, "documents 1000, indexed 999, rejected 1");
+        assert_eq!(node.count(&index), 999);
+        node.get("DELETE", &format!("/{index}"), None);
+    }
 }

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::values::{self, MaxRejected, When};
+use crate::opensearch::Compression;
 use crate::schema;
 
 /// The index pattern where none is typed: one index per month of event time.
@@ -183,21 +184,9 @@ pub struct ServerFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Pace")]
     pub max_docs_per_second: Option<u64>,
 
-    /// Compress request bodies; auto does not on loopback and private addresses
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Compress::Auto, help_heading = "Pace")]
-    pub compress: Compress,
-
-    /// How long to wait for the answer to a request before it is sent again: 2s to 1h
-    ///
-    /// The server itself is told to give up sooner, so that it is the one to say which documents it could not write.
-    #[arg(long, value_name = "DURATION", default_value = "90s", help_heading = "Pace",
-          value_parser = values::duration_within(Duration::from_secs(2), Duration::from_secs(3_600)))]
-    pub request_timeout: Duration,
-
-    /// How long to wait for a cluster that refuses before the load stops (exit code 4): 1s to 7d
-    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Pace",
-          value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
-    pub give_up_after: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pace: PaceFlags,
 
     /// Keep rejected documents in this file (NDJSON), each with its line's place and OpenSearch's reason
     ///
@@ -209,6 +198,26 @@ pub struct ServerFlags {
     /// Stop (exit code 4) when more documents are rejected: 10000, 1%, or both, which must both be passed
     #[arg(long, value_name = "LIMIT", default_value = "10000,1%", help_heading = "Trouble")]
     pub max_rejected: MaxRejected,
+}
+
+/// How requests are sent, and how long it takes until one is given up.
+#[derive(Debug, Args)]
+pub struct PaceFlags {
+    /// Compress request bodies; auto does not on loopback and private addresses
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Compress::Auto, help_heading = "Pace")]
+    pub compress: Compress,
+
+    /// How long to wait for the answer to a request before it is sent again: 2s to 1h
+    ///
+    /// The server itself is told to give up sooner, so that it is the one to say which documents it could not write.
+    #[arg(long, value_name = "DURATION", default_value = "90s", help_heading = "Pace",
+          value_parser = values::duration_within(Duration::from_secs(2), Duration::from_secs(3_600)))]
+    pub request_timeout: Duration,
+
+    /// How long to wait for a cluster that refuses before it stops (exit code 4): 1s to 7d
+    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Pace",
+          value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
+    pub give_up_after: Duration,
 }
 
 /// What is remembered between loads.
@@ -353,4 +362,15 @@ pub enum Compress {
     Gzip,
     /// zstd, OpenSearch 2.19 or later
     Zstd,
+}
+
+impl From<Compress> for Compression {
+    fn from(typed: Compress) -> Compression {
+        match typed {
+            Compress::Auto => Compression::Auto,
+            Compress::None => Compression::None,
+            Compress::Gzip => Compression::Gzip,
+            Compress::Zstd => Compression::Zstd,
+        }
+    }
 }

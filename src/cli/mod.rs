@@ -365,8 +365,8 @@ mod tests {
         assert_eq!(args.documents.fields, [("a".to_string(), "b".to_string()), ("c".to_string(), "d=e".to_string())]);
         assert_eq!(args.sources.max_line_bytes, 64 << 10);
         assert_eq!(args.machine.memory, Some(128 << 20));
-        assert_eq!(args.server.give_up_after, Duration::from_secs(90));
-        assert_eq!(args.server.request_timeout, Duration::from_secs(30));
+        assert_eq!(args.server.pace.give_up_after, Duration::from_secs(90));
+        assert_eq!(args.server.pace.request_timeout, Duration::from_secs(30));
         assert_eq!(args.report.max_malformed, 0.05);
         assert_eq!(args.ledger.ledger, Some(PathBuf::from("l.db")));
     }

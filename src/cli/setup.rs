@@ -20,7 +20,8 @@ Examples:
 
 What is typed is what holds: without a flag that was given before, what it did is undone in the template. Indices that
 are there already keep their mapping; the alias and the policy come to them too. A policy is only touched with
---delete-after and by --remove.
+--delete-after and by --remove. It is put on indices by name: here on those that are there, by load on those that it makes,
+where its user may; not by a wildcard, which would take along indices of others.
 
 Exit codes: 0 done, 1 something stands in the way (then nothing was changed) or could not be done, 2 wrong usage.";
 

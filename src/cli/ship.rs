@@ -1,13 +1,12 @@
 //! The flags of `loghaul ship`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
 use super::LoginFlags;
-use super::flags::Compress;
-use super::values::{self, MaxRejected};
+use super::flags::PaceFlags;
+use super::values::MaxRejected;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -74,19 +73,9 @@ pub struct ShipArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Pace")]
     pub max_docs_per_second: Option<u32>,
 
-    /// Compress request bodies; auto does not on loopback and private addresses
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Compress::Auto, help_heading = "Pace")]
-    pub compress: Compress,
-
-    /// How long to wait for the answer to a request before it is sent again: 2s to 1h
-    #[arg(long, value_name = "DURATION", default_value = "90s", help_heading = "Pace",
-          value_parser = values::duration_within(Duration::from_secs(2), Duration::from_secs(3_600)))]
-    pub request_timeout: Duration,
-
-    /// How long to wait for a cluster that refuses before the ship stops (exit code 4): 1s to 7d
-    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = "Pace",
-          value_parser = values::duration_within(Duration::from_secs(1), Duration::from_secs(7 * 86_400)))]
-    pub give_up_after: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pace: PaceFlags,
 
     /// Keep rejected documents in this file. Default: dead-letters.ndjson beside the state
     #[arg(long, value_name = "FILE", help_heading = "Trouble")]

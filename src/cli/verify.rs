@@ -13,7 +13,10 @@ Examples:
   loghaul verify 17 --to http://localhost:9200
   loghaul verify 17 --sample 100000 --json --to http://localhost:9200
 
-Exit codes: 0 ledger and cluster agree, 1 they do not (or something could not be asked), 2 wrong usage.";
+A source that later runs went on with is compared as far as these have come. What cannot be compared is told.
+
+Exit codes: 0 ledger and cluster agree, 1 they do not, nothing could be compared, or something could not be asked,
+2 wrong usage.";
 
 /// `loghaul verify RUN --to URL`
 #[derive(Debug, Args)]

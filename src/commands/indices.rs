@@ -18,7 +18,8 @@ use crate::ledger::{Hold, Ledger, Owner};
 use crate::opensearch::generations::Mark;
 use crate::opensearch::profile::{Creation, Found, IndexSettings, bulk, originals};
 use crate::opensearch::{Client, Unable};
-use crate::pipeline::report::{Ended, Report, figures};
+use crate::pipeline::report::figures::counted_indices;
+use crate::pipeline::report::{Ended, Report};
 use crate::pipeline::stop::Stop;
 
 /// How long the cluster is asked again before a load goes on without the profile.
@@ -298,16 +299,16 @@ impl Indices {
             }
         }
         if !restored.is_empty() {
-            let indices = counted(restored.len() as u64);
+            let indices = counted_indices(restored.len() as u64);
             let their = if restored.len() == 1 { "its own settings are" } else { "their own settings are" };
             report.note(format!("{indices} loaded without refresh and replicas; {their} back"));
         }
         if shared > 0 {
-            let indices = counted(shared);
+            let indices = counted_indices(shared);
             report.note(format!("{indices} still loaded by others, the last of which puts the settings back"));
         }
         if state.left_alone > 0 {
-            let indices = counted(state.left_alone);
+            let indices = counted_indices(state.left_alone);
             report.note(format!(
                 "{indices} kept their settings while loaded: not made by this load (--profile-existing takes them, too)"
             ));
@@ -336,8 +337,4 @@ impl Indices {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn counted(indices: u64) -> String {
-    format!("{} {}", figures::grouped(indices), if indices == 1 { "index" } else { "indices" })
 }

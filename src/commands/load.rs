@@ -8,18 +8,18 @@ use crate::commands::haul::{self, Haul};
 use crate::commands::index_watch::IndexWatch;
 use crate::commands::indices::Indices;
 use crate::commands::record::{Cluster, Record};
-use crate::commands::{preflight, restore, setup, spool};
+use crate::commands::{lifecycle, preflight, restore, setup, spool};
 use crate::config::{self, LoadConfig, Surroundings};
 use crate::error::Result;
 use crate::escape::Safe;
 use crate::opensearch::generations::Mark;
 use crate::opensearch::template::matches;
-use crate::opensearch::{self, Address, Client, Compression, IndexNow, TemplateMatch};
-use crate::pipeline::report::Report;
+use crate::opensearch::{self, Address, Client, IndexNow, TemplateMatch};
 use crate::pipeline::report::collect::Keep;
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
 use crate::pipeline::report::summary::{Context, Destination as Told};
+use crate::pipeline::report::{Ended, Report};
 use crate::pipeline::serialize::IndexPattern;
 use crate::pipeline::sink::destination::{self, Destination, Notice};
 use crate::pipeline::sink::retry::Limits;
@@ -75,6 +75,7 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
     let (mark, settle) = generation.map(|generation| (generation.mark, generation.settle)).unzip();
     let (mut record, mut watch, mut keep) = (None, None, Keep::default());
     let mut indices: Option<Arc<Indices>> = None;
+    let mut cluster: Option<Arc<Client>> = None;
     let sink = match &config.sink {
         config::Sink::Discard | config::Sink::Stdout => {
             keep.malformed =
@@ -95,6 +96,7 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
         }
         config::Sink::OpenSearch(server) => {
             client = Arc::new(connect(server, config)?);
+            cluster = Some(Arc::clone(&client));
             let waits = std::cell::Cell::new(false);
             let info = client.info_while(|| {
                 if !waits.replace(true) {
@@ -181,6 +183,9 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
         spool::end(directory, config, &mut report);
     }
     drop(sink);
+    if let (Some(cluster), None, Ended::Complete) = (&cluster, &settle, &report.ended) {
+        notes.extend(lifecycle::put_policy_on_new(cluster, &config.writing.index, &config.writing.index_wildcard));
+    }
     if let Some(indices) = indices {
         let indices = Arc::into_inner(indices).expect("the sink has let go of it");
         let client = indices.finish(&mut report);
@@ -211,12 +216,7 @@ pub fn run(config: &LoadConfig, generation: Option<Generation<'_>>) -> Result<u8
 
 fn connect(server: &config::Server, config: &LoadConfig) -> Result<Client> {
     let mut options = client_options(server)?;
-    options.compression = match config.writing.compress {
-        cli::Compress::Auto => Compression::Auto,
-        cli::Compress::None => Compression::None,
-        cli::Compress::Gzip => Compression::Gzip,
-        cli::Compress::Zstd => Compression::Zstd,
-    };
+    options.compression = config.writing.compress.into();
     options.request_timeout = config.writing.request_timeout;
     options.connections = config.memory.writers_max as usize + 1;
     Client::new(options)

@@ -1,12 +1,12 @@
 //! What a program owes its users beside its work: `config` (which values hold, and why), `completions`, `man`.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
 
 use crate::cli::settings::{self, Settings};
 use crate::cli::{Cli, ConfigArgs};
+use crate::commands::output;
 use crate::error::{Error, Result, io_reason};
 
 /// Prints the values of a command's flags as they hold where nothing is typed, as a file for `--config`.
@@ -34,7 +34,7 @@ pub fn config(args: &ConfigArgs, settings: &Settings) -> Result<u8> {
         };
         text.push_str(&format!("{shown:<50} # {}\n", value.from));
     }
-    print(text.as_bytes())
+    output::bytes(text).map(|()| 0)
 }
 
 fn quoted(text: &str) -> String {
@@ -48,7 +48,7 @@ fn quoted(text: &str) -> String {
 pub fn completions(shell: clap_complete::Shell) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "loghaul", &mut script);
-    print(&script)
+    output::bytes(&script).map(|()| 0)
 }
 
 /// Writes a man page for the program and one for each command into a folder, or prints the first.
@@ -59,20 +59,10 @@ pub fn man(folder: Option<&Path>) -> Result<u8> {
     let Some(folder) = folder else {
         let mut page = Vec::new();
         clap_mangen::Man::new(Cli::command()).render(&mut page).expect("memory takes all");
-        return print(&page);
+        return output::bytes(&page).map(|()| 0);
     };
     std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder)).map_err(
         |error| Error::failed(format!("cannot write man pages to {}: {}", folder.display(), io_reason(&error))),
     )?;
     Ok(0)
-}
-
-fn print(bytes: &[u8]) -> Result<u8> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
-        }
-        _ => Ok(0),
-    }
 }

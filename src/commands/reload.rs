@@ -5,7 +5,6 @@
 //! profile. What is added is the end: the alias moves only if everything was loaded, and the cluster says the same.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,13 @@ use jiff::Timestamp;
 
 use crate::cli;
 use crate::commands::load::{self, client_options};
-use crate::commands::restore::cluster_of;
+use crate::commands::output;
+use crate::commands::restore::{self, cluster_of};
 use crate::config::reload::{Name, ReloadConfig};
 use crate::config::{self, LedgerConfig, Resume, Surroundings};
-use crate::error::{Error, Result, io_reason};
-use crate::escape::Safe;
+use crate::error::{Error, Result};
 use crate::ledger::{FileState, Ledger, RunRecord, RunState, RunTotals};
-use crate::opensearch::generations::{Generation, Mark, STAMP, Target};
+use crate::opensearch::generations::{Generation, Mark, STAMP, Stage, Target};
 use crate::opensearch::{Client, Unable};
 use crate::pipeline::report::Report;
 use crate::pipeline::report::figures::{counted, grouped};
@@ -63,7 +62,7 @@ pub fn reload(args: &cli::ReloadArgs) -> Result<u8> {
     let mark = match &resume {
         None => new_mark(&config.name.alias, &generations, &runs),
         Some(which) => {
-            let (mark, run) = rules.interrupted(which, runs, &target)?;
+            let (mark, run) = rules.interrupted(which, runs, &target, &generations)?;
             if let LedgerConfig::On { resume, .. } = &mut config.load.ledger {
                 *resume = Some(Resume::Run(run.id.to_string()));
             }
@@ -135,7 +134,13 @@ impl Rules<'_> {
     }
 
     /// The run to go on with: the newest, if it is newer than what the alias stands for, or the one named.
-    fn interrupted(&self, which: &Resume, runs: Vec<(Mark, RunRecord)>, target: &Target) -> Result<(Mark, RunRecord)> {
+    fn interrupted(
+        &self,
+        which: &Resume,
+        runs: Vec<(Mark, RunRecord)>,
+        target: &Target,
+        generations: &[Generation],
+    ) -> Result<(Mark, RunRecord)> {
         let alias = &self.name.alias;
         let used: Vec<Mark> = match target {
             Target::Alias(indices) => indices.keys().filter_map(|index| Mark::of_pattern(alias, index)).collect(),
@@ -152,6 +157,15 @@ impl Rules<'_> {
         let (mark, run) = found.ok_or_else(none)?;
         if used.contains(&mark) {
             return Err(none());
+        }
+        // Whoever went back did not like what he saw, and whoever resumes every night does not know of it.
+        let left = generations.iter().any(|generation| generation.stamp == mark.stamp && generation.rolled_back);
+        if left && *which == Resume::Latest {
+            return Err(Error::usage(format!("{alias} was rolled back from generation {}, the newest", mark.stamp))
+                .hint(format!(
+                    "leave --resume away to load anew; --resume {} goes forward to it all the same",
+                    run.id
+                )));
         }
         let parts = run.destination.index_pattern[alias.len() + 1 + mark.stamp.len()..].to_owned();
         if parts != self.name.parts {
@@ -277,7 +291,7 @@ impl Rules<'_> {
                 self.min_ratio * 100.0
             )));
         }
-        patiently(|| client.mark_complete(mark, &new.indices))?;
+        patiently(|| client.mark_stage(mark, &new.indices, Stage::Complete))?;
         let used = in_use(&target, &generations);
         patiently(|| move_alias(client, alias, &mut target, &new.indices))?;
         let mut notes = vec![format!(
@@ -375,8 +389,26 @@ fn only_settle(
         .hint("mend what it told of and reload anew; --abort deletes what it loaded"));
     }
     whole(ledger, run.id)?;
-    let notes = rules.settle(client, mark, &run.totals)?;
+    let mut notes = own_settings(client, ledger, run, mark)?;
+    notes.extend(rules.settle(client, mark, &run.totals)?);
     tell(&notes.iter().map(|note| format!("{note}\n")).collect::<String>())
+}
+
+/// Puts back the settings that a load which was killed between its last document and its end has left on the indices of
+/// its generation: nobody should search one that has no replicas and does not refresh.
+fn own_settings(client: &Client, ledger: &Ledger, run: &RunRecord, mark: &Mark) -> Result<Vec<String>> {
+    let is_of_it = |index: &str| Mark::of_pattern(&mark.alias, index).as_ref() == Some(mark);
+    let cluster = &run.destination.cluster;
+    let notes = restore::put_back_leftovers(client, ledger, cluster, |index| !is_of_it(index))?;
+    let left = ledger.profiles()?.into_iter().find(|(left, _)| left.cluster == *cluster && is_of_it(&left.index));
+    match left {
+        None => Ok(notes),
+        Some((left, _)) => {
+            let why = notes.last().cloned().unwrap_or_else(|| format!("{} is loaded by somebody", left.index));
+            Err(Error::failed(format!("the alias {} was left as it is: {why}", mark.alias))
+                .hint("--resume tries again once the index has its own settings"))
+        }
+    }
 }
 
 /// Deletes the generations of this ledger that the alias does not stand for and that were not completed, and forgets
@@ -448,6 +480,14 @@ pub fn rollback(args: &cli::RollbackArgs) -> Result<u8> {
     }
     if !config.dry_run {
         patiently(|| move_alias(&client, alias, &mut target, &before.indices))?;
+        let left = generations.iter().find(|generation| generation.stamp == *current).expect("it was in use");
+        let mark = Mark { alias: alias.clone(), stamp: current.clone() };
+        if let Err(error) = patiently(|| client.mark_stage(&mark, &left.indices, Stage::RolledBack)) {
+            load::say(&format!(
+                "warning: {}: a `reload --resume` before the next reload would move {alias} there again",
+                error.message
+            ));
+        }
     }
     let word = if config.dry_run { "would move" } else { "moved" };
     tell(&format!(
@@ -459,12 +499,7 @@ pub fn rollback(args: &cli::RollbackArgs) -> Result<u8> {
 }
 
 fn tell(text: &str) -> Result<u8> {
-    match Safe::text(io::stdout()).write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
-        }
-        _ => Ok(0),
-    }
+    output::text(text).map(|()| 0)
 }
 
 #[cfg(test)]
@@ -472,7 +507,7 @@ mod tests {
     use super::*;
 
     fn generation(stamp: &str, complete: bool) -> Generation {
-        Generation { stamp: stamp.into(), complete, indices: vec![format!("web-{stamp}")] }
+        Generation { stamp: stamp.into(), complete, indices: vec![format!("web-{stamp}")], ..Generation::default() }
     }
 
     #[test]

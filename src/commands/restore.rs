@@ -1,7 +1,6 @@
 //! `loghaul restore`: the settings of indices that a killed load has left without refresh and replicas. And how they
 //! are put back, for loads as well.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::load::client_options;
+use crate::commands::output;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
-use crate::escape::Safe;
 use crate::ledger::{Ledger, Owner, Profile, Release};
 use crate::opensearch::profile::{Found, back};
 use crate::opensearch::{Client, Unable};
@@ -114,13 +113,7 @@ fn told(rows: &[(Profile, &str, String)], as_json: bool) -> Result<()> {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         text.push_str(&format!("{outcome:<13} {}  ({}){why}\n", profile.index, settings.join(", ")));
     }
-    let mut out = if as_json { Safe::json(io::stdout()) } else { Safe::text(io::stdout()) };
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
-        }
-        _ => Ok(()),
-    }
+    if as_json { output::json(text) } else { output::text(text) }
 }
 
 /// Puts back what killed loads have left on a cluster's indices, those left out that `is_ours`. One sentence for each

@@ -3,27 +3,32 @@
 //! The ledger says how many lines of each source became documents. The sources, where they are still what was loaded,
 //! say in which indices and under which ids. The cluster is asked for its counts and for some of those ids. More than
 //! expected is no fault: other runs may write to the same indices.
+//!
+//! The ledger has one row for each source, which says how far all runs together have come with it. So a source that later
+//! runs went on with is compared up to there, and what any of them had to leave among its dead letters is left out.
+//! What cannot be compared is told, and a run of which nothing can be is no run that agrees.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Write};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::load::client_options;
+use crate::commands::output;
 use crate::commands::recount::{Sample, recount};
 use crate::commands::restore::cluster_of;
 use crate::config::verify::VerifyConfig;
 use crate::config::{self, Surroundings};
-use crate::error::{Error, Result, io_reason};
-use crate::escape::Safe;
+use crate::error::{Error, Result};
 use crate::ledger::{FileRecord, Ledger, RunRecord, RunState};
 use crate::opensearch::{Client, Method};
 use crate::pipeline::parse::Format;
 use crate::pipeline::report::figures::{counted, grouped};
-use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan};
+use crate::pipeline::serialize::{self, IdMode, IndexPattern, Plan, id};
 use crate::stores::{Location, Stores, failure};
 
 /// How many ids are asked for at a time.
@@ -44,6 +49,10 @@ struct Found {
     missing: Vec<(String, String)>,
     /// What does not agree, one sentence each.
     wrong: Vec<String>,
+    /// What was not compared, one sentence each.
+    untold: Vec<String>,
+    /// Whether anything was compared.
+    compared: bool,
 }
 
 /// Compares, tells, and gives the exit code: 0 if all agrees, 1 if not.
@@ -69,17 +78,29 @@ pub fn verify(args: &cli::VerifyArgs) -> Result<u8> {
     if cluster != run.destination.cluster {
         return Err(Error::usage(format!("run {} went to another cluster ({})", run.id, run.destination.cluster)));
     }
-    let mut files = Vec::new();
-    ledger.files(run.id, |file| {
-        files.push(file);
-        Ok(())
-    })?;
-    let found = compare(&client, &run, &files, &config)?;
+    let files = ledger.files_met(run.id)?;
+    let letters = dead_letters(&ledger, &run, &files)?;
+    let mut found = compare(&client, &run, &files, &letters, &config)?;
+    limits(&run, &files, &mut found);
     tell(&run, &found, config.json)?;
-    Ok(u8::from(!found.wrong.is_empty()))
+    Ok(u8::from(!found.agrees()))
 }
 
-fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &VerifyConfig) -> Result<Found> {
+impl Found {
+    fn agrees(&self) -> bool {
+        self.compared && self.wrong.is_empty()
+    }
+}
+
+type Letters = HashSet<(String, String)>;
+
+fn compare(
+    client: &Client,
+    run: &RunRecord,
+    files: &[FileRecord],
+    letters: &Letters,
+    config: &VerifyConfig,
+) -> Result<Found> {
     let wanted = config.sample;
     let stores: OnceCell<Result<Stores>> = OnceCell::new(); // most runs need none
     let ask_store = |location: &Location| {
@@ -91,7 +112,6 @@ fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &Veri
         })
     };
     let mut found = Found { all_read: true, ..Found::default() };
-    let letters = dead_letters(run);
     let plan = plan(run)?;
     let mut sample = Sample::new(wanted);
     let (mut expected, mut rejected) = (0, 0);
@@ -122,7 +142,7 @@ fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &Veri
             found.indices.entry(index.clone()).or_default();
         }
     }
-    for (index, _) in &letters {
+    for (index, _) in letters {
         if let Some((documents, _)) = found.indices.get_mut(index) {
             *documents = documents.saturating_sub(1);
         }
@@ -154,6 +174,7 @@ fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &Veri
             grouped(expected - counted_in_all)
         ));
     }
+    found.compared = !found.indices.is_empty() && !by_content || !sample.ids.is_empty();
     found.sampled = sample.ids.len();
     for ids in sample.ids.chunks(IDS_AT_ONCE) {
         found.missing.extend(missing(client, ids)?.into_iter().filter(|id| !letters.contains(id)));
@@ -164,6 +185,42 @@ fn compare(client: &Client, run: &RunRecord, files: &[FileRecord], config: &Veri
         found.wrong.push(format!("{ids} of {of} asked for are not there, such as {id} in {index}"));
     }
     Ok(found)
+}
+
+/// What could not be compared.
+fn limits(run: &RunRecord, files: &[FileRecord], found: &mut Found) {
+    let later: BTreeSet<i64> = files.iter().map(|file| file.run).filter(|last| *last > run.id).collect();
+    if !later.is_empty() {
+        let sources = files.iter().filter(|file| file.run > run.id).count() as u64;
+        let runs = later.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        found.untold.push(format!(
+            "what this run alone loaded of {}: run {runs} went on with it, and all of it up to now was compared",
+            counted(sources, "source")
+        ));
+    }
+    let lost = run.totals.loaded.saturating_sub(files.len() as u64);
+    if lost > 0 {
+        found.untold.push(format!(
+            "{} that the ledger does not know any more: loaded anew since, forgotten, or gone with an index",
+            counted(lost, "source")
+        ));
+    }
+    let unread = found.sources.iter().filter(|(.., outcome)| *outcome != "read again").count() as u64;
+    if unread > 0 {
+        found.untold.push(format!("by index and by id: {}, which cannot be read as loaded", counted(unread, "source")));
+    }
+    let counts = &run.totals.counts;
+    // A night without news has nothing to lose.
+    if files.is_empty() && lost == 0 && counts.indexed + counts.duplicate == 0 {
+        found.compared = true;
+    }
+    if !found.compared {
+        found.wrong.push(format!(
+            "nothing could be compared with the {} that it loaded: `loghaul load --again` with the same sources tells, \
+             and doubles nothing",
+            counted(counts.indexed + counts.duplicate, "document")
+        ));
+    }
 }
 
 /// What the run's lines became, as far as it decides which became documents and under which ids. `None` where ids are
@@ -200,14 +257,29 @@ fn plan(run: &RunRecord) -> Result<Option<(Plan, Option<Format>)>> {
     Ok(Some((Plan::new(options)?, format)))
 }
 
-/// Index and id of each document that was refused.
-fn dead_letters(run: &RunRecord) -> HashSet<(String, String)> {
-    let Some(kept) = &run.dead_letters else { return HashSet::new() };
-    let text = std::fs::read_to_string(&kept.path).unwrap_or_default();
-    let letters = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    letters
-        .filter_map(|letter| Some((letter["index"].as_str()?.to_owned(), letter["_id"].as_str()?.to_owned())))
-        .collect()
+/// Index and id of each document of these files that was refused, whichever run it was that met it. Only those whose ids
+/// tell their source: of others it is not known which lines they count for.
+fn dead_letters(ledger: &Ledger, run: &RunRecord, files: &[FileRecord]) -> Result<Letters> {
+    let sources: HashSet<[u8; 8]> = files.iter().map(|file| file.identity).collect();
+    let by_source = run.destination.id_mode == "source";
+    let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
+    for other in ledger.runs()? {
+        if other.destination == run.destination {
+            paths.extend(other.dead_letters.map(|kept| kept.path));
+        }
+    }
+    let mut letters = Letters::new();
+    for path in paths {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for letter in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            if let (Some(index), Some(id)) = (letter["index"].as_str(), letter["_id"].as_str())
+                && (!by_source || id::place(id).is_some_and(|(source, _)| sources.contains(&source)))
+            {
+                letters.insert((index.to_owned(), id.to_owned()));
+            }
+        }
+    }
+    Ok(letters)
 }
 
 fn count(client: &Client, index: &str) -> Result<Option<u64>> {
@@ -248,20 +320,14 @@ fn tell(run: &RunRecord, found: &Found, as_json: bool) -> Result<()> {
             .map(|(source, documents, outcome)| json!({"source": source, "documents": documents, "outcome": outcome}))
             .collect();
         let missing: Vec<Value> = found.missing.iter().map(|(index, id)| json!({"index": index, "_id": id})).collect();
-        let agrees = found.wrong.is_empty();
-        let told = json!({"run": run.id, "agrees": agrees, "wrong": found.wrong, "indices": indices,
+        let told = json!({"run": run.id, "agrees": found.agrees(), "wrong": found.wrong, "not_compared": found.untold,
+            "indices": indices,
             "sources": sources, "ids_asked_for": found.sampled, "ids_missing": missing});
         format!("{told}\n")
     } else {
         table(run, found)
     };
-    let mut out = if as_json { Safe::json(io::stdout()) } else { Safe::text(io::stdout()) };
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
-        }
-        _ => Ok(()),
-    }
+    if as_json { output::json(text) } else { output::text(text) }
 }
 
 fn table(run: &RunRecord, found: &Found) -> String {
@@ -284,7 +350,10 @@ fn table(run: &RunRecord, found: &Found) -> String {
     } else {
         text.push_str("no ids asked for: no source is what was loaded, or ids are OpenSearch's own\n");
     }
-    match found.wrong.is_empty() {
+    for untold in &found.untold {
+        text.push_str(&format!("not compared: {untold}\n"));
+    }
+    match found.agrees() {
         true => text.push_str(&format!("run {}: ledger and cluster agree\n", run.id)),
         false => found.wrong.iter().for_each(|wrong| text.push_str(&format!("run {}: {wrong}\n", run.id))),
     }

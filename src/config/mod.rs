@@ -343,7 +343,7 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
         Sink::OpenSearch(server) => Some(memory::ServerNeed {
             writers: args.server.writers,
             body_bytes: args.server.bulk_bytes,
-            compress: match args.server.compress {
+            compress: match args.server.pace.compress {
                 // The client looks the host up before it decides; until then there must be room.
                 Compress::Auto => !server.is_near(),
                 typed => typed != Compress::None,
@@ -365,9 +365,9 @@ fn load_as(args: &LoadArgs, profile: crate::cli::Profile, around: &Surroundings)
             body_bytes: server.bulk_bytes,
             writers: server.writers,
             docs_per_second_max: server.max_docs_per_second,
-            compress: server.compress,
-            request_timeout: server.request_timeout,
-            give_up_after: server.give_up_after,
+            compress: server.pace.compress,
+            request_timeout: server.pace.request_timeout,
+            give_up_after: server.pace.give_up_after,
             dead_letters: server.dead_letters.clone(),
             max_rejected: server.max_rejected,
         },

@@ -56,9 +56,9 @@ impl Chooser {
             transaction
                 .prepare_cached(
                     "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns,
-                        encoding, watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, claim,
-                        sent_from, tag)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?, ?)",
+                        encoding, watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run,
+                        first_run, claim, sent_from, tag)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, ?, 0, '[]', 'in_progress', ?, ?, ?, ?, ?)",
                 )?
                 .execute(params![
                     self.destination,
@@ -74,6 +74,7 @@ impl Chooser {
                     nothing.tail as i64,
                     json(&nothing.counts),
                     nothing.tail as i64,
+                    self.run,
                     self.run,
                     self.run,
                     if deleted { 0 } else { sent_before },

@@ -326,6 +326,22 @@ impl Ledger {
         })
     }
 
+    /// The files of which run `id` may have read something: those that it was the last to read, and those that were there
+    /// for it and that later runs have gone on with. Of these, the ledger knows only how far they have come since.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn files_met(&self, id: i64) -> Result<Vec<FileRecord>> {
+        self.store.read(|connection| {
+            let sql = format!(
+                "{SELECT_FILES} WHERE files.run = ?1 OR (files.run > ?1 AND files.first_run <= ?1
+                     AND (files.destination, files.naming) = (SELECT destination, naming FROM runs WHERE id = ?1))
+                 ORDER BY files.id"
+            );
+            rows(connection, &sql, [id], FileRecord::from_row)
+        })
+    }
+
     /// Forgets a run and the files that it was the last to read: they count as not loaded.
     ///
     /// # Errors

@@ -350,8 +350,9 @@ impl Run {
     ) -> Result<i64, super::store::Trouble> {
         transaction.execute(
             "INSERT INTO files (destination, naming, identity, first_line, path, dev, ino, size, mtime_ns, encoding,
-                watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, sent)
-             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, 0, '{}', 0, 0, 0, '[]', 'in_progress', ?, ?)",
+                watermark, tail, counts, reached, reached_tail, unfinished, indices, state, run, first_run,
+                sent)
+             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, 0, '{}', 0, 0, 0, '[]', 'in_progress', ?, ?, ?)",
             params![
                 self.destination,
                 self.naming,
@@ -359,6 +360,7 @@ impl Run {
                 stream.first_line.map(|hash| hash as i64),
                 path_bytes(&stream.path),
                 stream.encoding,
+                self.id,
                 self.id,
                 // It gets its row too late to be told what was sent before.
                 i64::MAX,

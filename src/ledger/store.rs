@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Error, Kind, Result, io_reason};
 
 /// The version of the tables that this program reads and writes, kept in `user_version`.
-const VERSION: i64 = 6;
+const VERSION: i64 = 7;
 
 /// Marks the file as ours (`application_id`): "lhlg".
 const APPLICATION: i64 = 0x6c68_6c67;
@@ -176,6 +176,12 @@ const TABLES_6: &str = "
 ALTER TABLE files ADD COLUMN tag TEXT;
 ";
 
+/// What version 7 added.
+const TABLES_7: &str = "
+-- The run that read it first; 0 where that is not known. `run` is the last.
+ALTER TABLE files ADD COLUMN first_run INTEGER NOT NULL DEFAULT 0;
+";
+
 /// A ledger of up to this many bytes is looked through whenever it is opened, which takes 0.1 s at most where the file
 /// is cached. Of a larger one (some hundred thousand files) only the runs are; whatever else is damaged is told when it
 /// is met.
@@ -284,6 +290,9 @@ impl Store {
         }
         if version < 6 {
             transaction.execute_batch(TABLES_6)?;
+        }
+        if version < 7 {
+            transaction.execute_batch(TABLES_7)?;
         }
         // Written each time: it shows now, and not at the first watermark, that there is no room or no permission.
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -409,7 +418,10 @@ fn failed(path: &Path, kind: Kind, error: &rusqlite::Error) -> Error {
         ),
         Some(ErrorCode::DiskFull) => (
             format!("cannot write to the ledger {path_shown}: the disk is full"),
-            if again { "make room, then go on with --resume" } else { OTHERWISE },
+            match again {
+                true => "make room, then go on with --resume",
+                false => "make room and run the same again, or name another place with --ledger FILE",
+            },
         ),
         Some(ErrorCode::SystemIoFailure) => (
             format!("cannot use the ledger {path_shown}: {error}"),
@@ -449,7 +461,9 @@ mod tests {
         drop(connection);
         let store = Store::open(&path).unwrap();
         store
-            .read(|connection| Ok(connection.execute_batch("SELECT sent_from FROM files; SELECT url FROM profiles")?))
+            .read(|connection| {
+                Ok(connection.execute_batch("SELECT sent_from, first_run FROM files; SELECT url FROM profiles")?)
+            })
             .unwrap();
         Store::open(&path).unwrap();
     }

@@ -2,8 +2,9 @@
 //!
 //! A generation of `web` is the index `web-20261123t020000z`, or several with event-time parts behind that. Each carries
 //! a mark in its mapping (`_meta.loghaul`), put there when it is made: nothing without one is ever deleted. `complete`
-//! is added once everything in it was counted, so that nobody goes back to one that was left half loaded. The alias
-//! moves in one `_aliases` request, which the cluster applies as a whole or not at all.
+//! is added once everything in it was counted, so that nobody goes back to one that was left half loaded, and
+//! `rolled_back` once somebody left it for the one before, so that no `--resume` goes forward to it again. The alias moves
+//! in one `_aliases` request, which the cluster applies as a whole or not at all.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,17 @@ pub struct Mark {
     pub stamp: String,
 }
 
+/// How far an index of a generation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is being loaded, or was left half loaded.
+    Loading,
+    /// All of it was loaded and counted.
+    Complete,
+    /// The same; it was in use, and somebody went back to the one before.
+    RolledBack,
+}
+
 /// One generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Generation {
@@ -33,6 +45,8 @@ pub struct Generation {
     pub stamp: String,
     /// Whether all of it was loaded and counted.
     pub complete: bool,
+    /// Whether it was in use, and somebody went back to the one before.
+    pub rolled_back: bool,
     /// Its indices, by name.
     pub indices: Vec<String>,
 }
@@ -53,18 +67,28 @@ pub enum Target {
 impl Mark {
     /// The body that makes an index of this generation, over what its template says.
     pub fn index_body(&self) -> Value {
-        json!({"mappings": {"_meta": {"loghaul": self.meta(false)}}})
+        json!({"mappings": {"_meta": {"loghaul": self.meta(Stage::Loading)}}})
     }
 
-    fn meta(&self, complete: bool) -> Value {
-        json!({"generation_of": self.alias, "generation": self.stamp, "complete": complete})
+    fn meta(&self, stage: Stage) -> Value {
+        let complete = stage != Stage::Loading;
+        let mut meta = json!({"generation_of": self.alias, "generation": self.stamp, "complete": complete});
+        if stage == Stage::RolledBack {
+            meta["rolled_back"] = json!(true);
+        }
+        meta
     }
 
-    fn read(meta: &Value) -> Option<(Mark, bool)> {
+    fn read(meta: &Value) -> Option<(Mark, Stage)> {
         let meta = &meta["loghaul"];
         let text = |key: &str| meta[key].as_str().map(str::to_owned);
         let mark = Mark { alias: text("generation_of")?, stamp: text("generation")? };
-        Some((mark, meta["complete"] == true))
+        let stage = match (meta["complete"] == true, meta["rolled_back"] == true) {
+            (false, _) => Stage::Loading,
+            (true, false) => Stage::Complete,
+            (true, true) => Stage::RolledBack,
+        };
+        Some((mark, stage))
     }
 
     /// The pattern of the generation's indices: `parts` is what follows the stamp (`-%Y-%m`), or empty.
@@ -116,7 +140,7 @@ impl Client {
         let found = self.ask(&format!("list the generations of {alias:?}"), Method::Get, &path, None)?;
         let mut generations: BTreeMap<String, Generation> = BTreeMap::new();
         for (index, entry) in found.as_object().into_iter().flatten() {
-            let Some((mark, complete)) = Mark::read(&entry["mappings"]["_meta"]) else { continue };
+            let Some((mark, stage)) = Mark::read(&entry["mappings"]["_meta"]) else { continue };
             // A copy of one (a clone, a restored snapshot) carries its mark, under a name of its own: it is not ours.
             let name = format!("{alias}-{}", mark.stamp);
             let is_named_so =
@@ -124,9 +148,10 @@ impl Client {
             if mark.alias != alias || !is_named_so {
                 continue;
             }
-            let new = || Generation { stamp: mark.stamp.clone(), complete: true, indices: Vec::new() };
+            let new = || Generation { stamp: mark.stamp.clone(), complete: true, ..Generation::default() };
             let generation = generations.entry(mark.stamp.clone()).or_insert_with(new);
-            generation.complete &= complete;
+            generation.complete &= stage != Stage::Loading;
+            generation.rolled_back |= stage == Stage::RolledBack;
             generation.indices.push(index.clone());
         }
         let mut generations: Vec<Generation> = generations.into_values().collect();
@@ -146,17 +171,21 @@ impl Client {
         }
     }
 
-    /// Says of all indices of a generation that they are complete.
+    /// Says of all indices of a generation how far they have come.
     ///
     /// # Errors
     /// No answer, or one that says no.
-    pub fn mark_complete(&self, mark: &Mark, indices: &[String]) -> Result<(), Unable> {
+    pub fn mark_stage(&self, mark: &Mark, indices: &[String], stage: Stage) -> Result<(), Unable> {
         for index in indices {
-            let doing = format!("mark the index {index:?} as complete");
+            let doing = match stage {
+                Stage::Loading => format!("mark the index {index:?} as one that is loaded"),
+                Stage::Complete => format!("mark the index {index:?} as complete"),
+                Stage::RolledBack => format!("mark the index {index:?} as rolled back"),
+            };
             let found = self.ask(&doing, Method::Get, &mapping_path(index), None)?;
             // What else stands there stays: the request takes the place of all of it.
             let mut meta = found[index]["mappings"]["_meta"].as_object().cloned().unwrap_or_else(Map::new);
-            meta.insert("loghaul".into(), mark.meta(true));
+            meta.insert("loghaul".into(), mark.meta(stage));
             self.ask(&doing, Method::Put, &mapping_path(index), Some(&json!({ "_meta": meta })))?;
         }
         Ok(())
@@ -293,8 +322,10 @@ mod tests {
     fn marks_are_read_as_written() {
         let mark = Mark { alias: "web".into(), stamp: "20261123t020000z".into() };
         let body = mark.index_body();
-        assert_eq!(Mark::read(&body["mappings"]["_meta"]), Some((mark.clone(), false)));
-        assert_eq!(Mark::read(&json!({"loghaul": mark.meta(true)})), Some((mark, true)));
+        assert_eq!(Mark::read(&body["mappings"]["_meta"]), Some((mark.clone(), Stage::Loading)));
+        for stage in [Stage::Loading, Stage::Complete, Stage::RolledBack] {
+            assert_eq!(Mark::read(&json!({"loghaul": mark.meta(stage)})), Some((mark.clone(), stage)));
+        }
         assert_eq!(Mark::read(&json!({"managed_by": "loghaul"})), None);
     }
 }

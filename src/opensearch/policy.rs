@@ -1,5 +1,10 @@
 //! A policy of Index State Management that deletes indices by age. A plugin has it, which is not on each cluster.
 //!
+//! It has no `ism_template`. That would put it on each new index which a wildcard matches, and `web-*` matches the
+//! `web-orders` of another team, whose data would go with ours; patterns that exclude (`-web-orders`) are new in 3.4, match
+//! nothing before, and must name every stranger. So the policy is put on indices by name: by `setup` on those that are
+//! there, by `load` on those that it has made.
+//!
 //! Policies have no `_meta`: ours say in their description who made them, and in which version. An index keeps a copy of
 //! its policy: a changed one must be handed to it again, and one that goes must be taken from it first.
 
@@ -9,10 +14,9 @@ use super::alias::batches;
 use super::client::{Client, Method, Reply};
 use super::standing::{Standing, has_all, in_path};
 use crate::error::{Error, Result};
-use crate::schema::template::PRIORITY;
 
 /// Goes up by one whenever the policy changes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const MARK: &str = " (loghaul setup, version ";
 
 /// A policy as it is on the cluster.
@@ -24,12 +28,13 @@ pub struct PolicyFound {
     revision: Option<(i64, i64)>,
 }
 
-/// The body of `PUT _plugins/_ism/policies/NAME`: indices of `wildcard` are deleted `age_hours` after they were created.
-pub fn policy(wildcard: &str, age_hours: u64) -> Value {
+/// The body of `PUT _plugins/_ism/policies/NAME`: indices that have it are deleted `age_hours` after they were created.
+/// `pattern` says to people which ones these are.
+pub fn policy(pattern: &str, age_hours: u64) -> Value {
     let age = if age_hours.is_multiple_of(24) { format!("{}d", age_hours / 24) } else { format!("{age_hours}h") };
     json!({
         "policy": {
-            "description": format!("Deletes {wildcard} {age} after an index was created{MARK}{VERSION})"),
+            "description": format!("Deletes indices of {pattern} {age} after they were created{MARK}{VERSION})"),
             "default_state": "keep",
             "states": [
                 {
@@ -39,7 +44,6 @@ pub fn policy(wildcard: &str, age_hours: u64) -> Value {
                 },
                 { "name": "delete", "actions": [{ "delete": {} }], "transitions": [] },
             ],
-            "ism_template": [{ "index_patterns": [wildcard], "priority": PRIORITY }],
         },
     })
 }
@@ -70,11 +74,20 @@ impl Client {
         let standing = match version {
             None => Standing::Foreign,
             Some(version) if version > VERSION => Standing::Newer(version, VERSION),
-            Some(_) if has_all(policy, &wanted["policy"]) => Standing::Same,
+            Some(VERSION) if has_all(policy, &wanted["policy"]) => Standing::Same,
             Some(_) => Standing::Different,
         };
         let revision = reply.body["_seq_no"].as_i64().zip(reply.body["_primary_term"].as_i64());
         Ok(Some(PolicyFound { standing, revision }))
+    }
+
+    /// Whether there is a policy of this name, and it is ours.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn has_policy(&self, name: &str) -> Result<bool> {
+        let found = self.find_policy(name, &Value::Null)?.map(|found| found.standing);
+        Ok(matches!(found, Some(Standing::Same | Standing::Different | Standing::Newer(..))))
     }
 
     /// Puts a policy in place of what was found.
@@ -170,6 +183,7 @@ mod tests {
             policy("a-*", hours)["policy"]["states"][0]["transitions"][0]["conditions"]["min_index_age"].clone()
         };
         assert_eq!((age(2_904), age(25)), (json!("121d"), json!("25h")));
-        assert!(!policy("a-*", 24).to_string().contains("rollover"));
+        let text = policy("a-*", 24).to_string();
+        assert!(!text.contains("rollover") && !text.contains("ism_template"), "{text}");
     }
 }

@@ -20,29 +20,79 @@ pub enum TemplateMatch {
     Foreign(String),
 }
 
+/// Where an alias comes from that our template gives to new indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasOrigin {
+    /// From nowhere that we know of: there is no template of ours, or it does not name it.
+    NotNamed,
+    /// It was there before our template named it.
+    ByHand,
+    /// From the template.
+    Ours,
+}
+
+/// In the template's `_meta`: an alias that was there before the template named it.
+const ALIAS_BY_HAND: &str = "alias_made_by_hand";
+
 impl Client {
+    /// The template of this name, as it was put.
+    ///
+    /// # Errors
+    /// The server says no.
+    fn template(&self, name: &str) -> Result<Option<Value>> {
+        let doing = format!("read the index template {name:?}");
+        let path = path(name);
+        let mut reply = self.json(Method::Get, &path, None).map_err(|failure| self.failed(&failure, &doing))?;
+        match &reply.refusal {
+            None => Ok(reply.body.pointer_mut("/index_templates/0/index_template").map(Value::take)),
+            Some(refusal) if refusal.status == 404 && refusal.is_opensearch => Ok(None),
+            Some(refusal) => Err(self.refused(refusal, &reply.head, &doing)),
+        }
+    }
+
+    /// What our template of this name has to do with an alias.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn alias_in_template(&self, name: &str, alias: &str) -> Result<AliasOrigin> {
+        let present =
+            self.template(name)?.filter(is_ours).filter(|found| !found["template"]["aliases"][alias].is_null());
+        Ok(match present {
+            None => AliasOrigin::NotNamed,
+            Some(found) if found["_meta"][ALIAS_BY_HAND] == alias => AliasOrigin::ByHand,
+            Some(_) => AliasOrigin::Ours,
+        })
+    }
+
+    /// Lets a template that is to be put remember that its alias was there before, made by somebody else.
+    ///
+    /// # Errors
+    /// The server says no.
+    pub fn remember_alias(&self, name: &str, alias: &str, wanted: &mut Value) -> Result<()> {
+        let by_hand = match self.alias_in_template(name, alias)? {
+            AliasOrigin::Ours => false,
+            AliasOrigin::ByHand => true,
+            AliasOrigin::NotNamed => !self.behind(alias)?.is_empty(),
+        };
+        if by_hand {
+            wanted["_meta"][ALIAS_BY_HAND] = alias.into();
+        }
+        Ok(())
+    }
+
     /// What is there of a template of this name, beside `wanted` (the body of `PUT _index_template/NAME`, with our
     /// `_meta`).
     ///
     /// # Errors
     /// The server says no.
     pub fn find_template(&self, name: &str, wanted: &Value) -> Result<Standing> {
-        let doing = format!("read the index template {name:?}");
-        let path = path(name);
-        let reply = self.json(Method::Get, &path, None).map_err(|failure| self.failed(&failure, &doing))?;
-        let present = match &reply.refusal {
-            None => &reply.body["index_templates"][0]["index_template"],
-            Some(refusal) if refusal.status == 404 && refusal.is_opensearch => return Ok(Standing::Absent),
-            Some(refusal) => return Err(self.refused(refusal, &reply.head, &doing)),
-        };
+        let Some(present) = self.template(name)? else { return Ok(Standing::Absent) };
         let version = |template: &Value| template["_meta"]["version"].as_i64().unwrap_or(0);
-        Ok(if present.is_null() {
-            Standing::Absent
-        } else if !is_ours(present) {
+        Ok(if !is_ours(&present) {
             Standing::Foreign
-        } else if version(present) > version(wanted) {
-            Standing::Newer(version(present), version(wanted))
-        } else if is_same(wanted, present) {
+        } else if version(&present) > version(wanted) {
+            Standing::Newer(version(&present), version(wanted))
+        } else if is_same(wanted, &present) {
             Standing::Same
         } else {
             Standing::Different

@@ -176,6 +176,37 @@ fn setup_load_look_and_away_again() {
     }
 }
 
+/// The same with a real log: from an empty node to a dashboard that shows it, twice, and away again.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn each_panel_shows_the_sample() {
+    let Ok(sample) = std::env::var("LOGHAUL_SAMPLE_LOG") else {
+        return not_tested("the panels over the sample log: LOGHAUL_SAMPLE_LOG is not set to its file");
+    };
+    let (node, folder) = (Node::shared("setup-sample"), Folder::new());
+    let pattern = node.name("%Y-%m");
+    let common = ["--to", &node.url, "--index", &pattern];
+    let setup = |more: &[&str]| folder.run(&[&["setup"], &common[..], more].concat()).ends_with(0);
+    setup(&[]);
+    let load = [&["load", &sample, "--no-ledger", "--json"], &common[..]].concat();
+    let report = folder.run(&load).ends_with(0).report();
+    report.has("rejected 0");
+    let alias = node.prefix.trim_end_matches('-').to_owned();
+    let documents = node.count(&alias);
+    assert!(documents > 0 && documents == report.count("indexed"), "{documents}");
+    check_panels(&node, &setup(&["--print", "dashboards"]).stdout, documents);
+    let before = state(&node);
+    let again = setup(&[]);
+    let again = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.lines().all(|line| line.starts_with("unchanged")), "{again}");
+    assert_eq!(state(&node), before);
+    setup(&["--remove", "--yes"]);
+    let (templates, aliases, indices) = state(&node);
+    assert!(templates.is_empty() && indices == before.2, "{templates:?} {indices:?}");
+    assert!(aliases.as_object().expect("indices").values().all(|index| index["aliases"] == json!({})), "{aliases:#}");
+    assert_eq!(node.count(&format!("{}*", node.prefix)), documents);
+}
+
 /// Under a mapping that takes no field it does not know, each document goes in.
 #[test]
 #[ignore = "needs a real OpenSearch: scripts/test"]
@@ -254,6 +285,32 @@ fn what_is_not_ours_is_left_alone() {
     let told = String::from_utf8_lossy(&ran.stdout).into_owned() + &ran.stderr;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("is made for --schema ecs, and these documents are --schema grok"), "{told}");
+}
+
+/// An alias that somebody made before `setup` came stays when `setup` goes.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn an_alias_that_was_made_by_hand_stays() {
+    let node = Node::shared("setup-alias");
+    let folder = Folder::new();
+    let (pattern, month) = (node.name("%Y-%m"), node.name("2024-03"));
+    let alias = node.prefix.trim_end_matches('-').to_owned();
+    let setup = |more: &[&str]| {
+        let ran = folder.run(&[&["setup", "--to", &node.url, "--index", &pattern], more].concat()).ends_with(0);
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    };
+    node.get("PUT", &format!("/{month}"), Some(&json!({"aliases": {&alias: {}}})));
+    let there = || node.get("GET", &format!("/{month}/_alias"), None)[&month]["aliases"].get(&alias).is_some();
+    // Without a template of ours there is nothing of ours.
+    assert!(setup(&["--remove", "--yes"]).contains("no template of ours gives it") && there());
+    setup(&[]);
+    let again = setup(&[]);
+    assert!(again.lines().all(|line| line.starts_with("unchanged")), "{again}");
+    let removed = setup(&["--remove", "--yes"]);
+    assert!(removed.contains("removed: index template") && removed.contains("it was there before setup"), "{removed}");
+    assert!(there());
+    setup(&["--remove", "--yes", "--force"]);
+    assert!(!there());
 }
 
 /// A node of plain modules cannot delete by age: that is said, and the rest is done.

@@ -1,49 +1,16 @@
 //! No space left under the dead letters, and under the ledger: a clear error, nothing claimed that is not so, and with
 //! space again `--resume` goes on. The disk is a small tmpfs, filled in the middle of a load.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
 
 use crate::blocked::Block;
 use crate::census::Census;
 use crate::fault_proxy::FaultProxy;
 use crate::load::{brief, report};
 use crate::logs::{Shape, log, put_template, text};
-use crate::support::{Folder, Node, not_tested};
+use crate::support::small_disk::fill;
+use crate::support::{Folder, Node, SmallDisk, not_tested};
 use crate::{seed, turn};
-
-/// A disk of a few megabytes. Unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None where we may not mount.
-    fn mount(at: PathBuf) -> Option<SmallDisk> {
-        fs::create_dir(&at).expect("a folder");
-        let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&at).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(at))
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.join("filler")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
-/// Takes what space is left.
-fn fill(path: &Path) {
-    let mut file = File::create(path).expect("a file on the small disk");
-    for size in [4096, 1] {
-        while file.write_all(&vec![b'x'; size]).is_ok() {}
-    }
-}
 
 fn full_under(what: &str) {
     let _turn = turn::take();
@@ -51,7 +18,7 @@ fn full_under(what: &str) {
     let mut random = seed::random(&test);
     let node = Node::shared(&test);
     let folder = Folder::new();
-    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk"), "4m") else {
         return not_tested("a full disk: mounting a tmpfs is for root");
     };
     let undisturbed = log().undisturbed(Shape::Plain, &node);

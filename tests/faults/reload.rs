@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::logs::lines;
+use crate::support::left_behind;
+use crate::support::logs::{gzip, line, lines};
 use crate::support::{Folder, Node, Ran};
 use crate::turn;
 
@@ -195,4 +196,106 @@ fn what_does_not_add_up_does_not_move_the_alias() {
     scene.assert_seen(5_000);
     let indices = scene.indices();
     assert_eq!(indices.len(), 3, "an hour and 23 minutes in two indices, and what is not ours: {indices:?}");
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn what_was_rolled_back_is_not_gone_on_with() {
+    let _turn = turn::take();
+    let scene = Scene::new("reload-rollback", true);
+    let (old, bad) = (scene.log(1_000), scene.log(1_100));
+    scene.reload(&old, "").ends_with(0);
+    scene.reload(&bad, "").ends_with(0);
+    scene.assert_seen(1_100);
+    scene.rollback().ends_with(0);
+    scene.assert_seen(1_000);
+    scene.reload(&bad, "--resume").ends_with(2).says(&["was rolled back from generation", "--resume 2"]);
+    scene.assert_seen(1_000);
+    // Whoever names it means it.
+    scene.reload(&bad, "--resume 2").ends_with(0);
+    scene.assert_seen(1_100);
+    scene.rollback().ends_with(0);
+    scene.reload(&bad, "").ends_with(0);
+    scene.assert_seen(1_100);
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn rejected_documents_and_damaged_files_keep_the_alias_where_it_is() {
+    let _turn = turn::take();
+    let scene = Scene::new("reload-rejected", false);
+    scene.reload(&scene.log(1_000), "").ends_with(0);
+    let template = format!("/_index_template/{}", scene.node.name("template"));
+    let mut strict = scene.node.get("GET", &template, None)["index_templates"][0]["index_template"].clone();
+    strict["template"]["mappings"]["properties"]["clientip"] = json!({"type": "ip"});
+    scene.node.get("PUT", &template, Some(&strict));
+    let host = lines(2_000) + &line(2_000).replacen(|_: char| true, "host.example-", 1) + "\n";
+    let host = scene.folder.write_settled("host.log", host);
+    scene.reload(&host, "").ends_with(3).report().has("indexed 2000, rejected 1");
+    scene.assert_seen(1_000);
+    scene.reload(&host, "--resume").ends_with(1).says(&["did not end well (exit code 3)", "--abort"]);
+    scene.assert_seen(1_000);
+
+    let mut cut = gzip(lines(3_000).as_bytes(), 1);
+    cut.truncate(cut.len() / 2);
+    let cut = scene.folder.write_settled("cut.log.gz", cut);
+    scene.reload(&cut, "--min-ratio 0.1").ends_with(1);
+    scene.assert_seen(1_000);
+    scene.reload(&cut, "--min-ratio 0.1 --resume").ends_with(1).says(&["the alias", "was left as it is"]);
+    scene.assert_seen(1_000);
+    scene.folder.run(&["reload", &scene.alias, "--abort", "--to", &scene.node.url]).ends_with(0);
+    assert_eq!(scene.indices().len(), 1);
+}
+
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn a_copy_of_a_generation_is_nobodys() {
+    let _turn = turn::take();
+    let scene = Scene::new("reload-copy", false);
+    let log = scene.log(1_000);
+    scene.reload(&log, "").ends_with(0);
+    let generation = scene.indices().remove(0);
+    let copy = format!("{}-copy", scene.alias);
+    let block = |on: bool| {
+        let settings = json!({"index.blocks.write": on});
+        scene.node.get("PUT", &format!("/{generation}/_settings"), Some(&settings));
+    };
+    block(true);
+    scene.node.get("PUT", &format!("/{generation}/_clone/{copy}?wait_for_active_shards=1"), Some(&json!({})));
+    block(false);
+    for _ in 0..2 {
+        scene.reload(&log, "--keep 1").ends_with(0);
+    }
+    scene.folder.run(&["reload", &scene.alias, "--abort", "--to", &scene.node.url]).ends_with(0);
+    let indices = scene.indices();
+    assert!(indices.len() == 2 && indices.contains(&copy), "{indices:?}");
+    assert!(!indices.contains(&generation), "{indices:?}");
+    scene.assert_seen(1_000);
+}
+
+/// Killed between its last document and its end, it has left an index without refresh and replicas. Nobody gets to see that.
+#[test]
+#[ignore = "needs a real OpenSearch: scripts/test"]
+fn an_index_has_its_own_settings_before_the_alias_moves() {
+    let _turn = turn::take();
+    let scene = Scene::new("reload-bare", false);
+    let (old, new) = (scene.log(1_000), scene.log(500));
+    scene.reload(&old, "").ends_with(0);
+    let before = scene.indices();
+    scene.reload(&new, "").ends_with(1).tells(&["min-ratio"]);
+    let generation = scene.indices().into_iter().find(|index| !before.contains(index)).expect("a second one");
+    let settings = || {
+        let path = format!("/{generation}/_settings?flat_settings=true");
+        scene.node.get("GET", &path, None)[&generation]["settings"].clone()
+    };
+    let uuid = settings()["index.uuid"].as_str().expect("a uuid").to_owned();
+    scene.node.get("PUT", &format!("/{generation}/_settings"), Some(&left_behind::bare()));
+    let ledger = scene.folder.path().join("state/loghaul/ledger.db");
+    left_behind::entry(&ledger, &scene.node.url, &generation, &uuid);
+    let ran = scene.reload(&new, "--resume --min-ratio 0.1").ends_with(0);
+    ran.tells(&["are put back"]);
+    scene.assert_seen(500);
+    let now = settings();
+    assert_eq!((&now["index.refresh_interval"], &now["index.number_of_replicas"]), (&json!(null), &json!("1")));
+    assert_eq!(left_behind::entries(&ledger), 0);
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::node::Secured;
-use crate::support::{Folder, Ran, logs};
+use crate::support::{Folder, Ran, left_behind, logs};
 
 /// A folder with a log of 1,000 lines.
 fn folder() -> Folder {
@@ -117,4 +117,39 @@ fn a_password_that_changes_during_the_load_is_picked_up() {
     });
     ran.ends_with(0);
     assert_eq!(node.count("apache-changed"), 1_000);
+}
+
+/// Settings that a killed load has left stay in the ledger until somebody may put them back.
+#[test]
+#[ignore = "needs a node with the security plugin"]
+fn who_may_not_change_settings_does_not_forget_them() {
+    let (folder, node) = (folder(), Secured::node());
+    let role = json!({
+        "cluster_permissions": ["indices:data/write/bulk"],
+        "index_permissions": [{"index_patterns": ["apache-*"], "allowed_actions": [
+            "indices:admin/create", "indices:admin/mapping/put", "indices:data/write/bulk*", "indices:data/write/index",
+            "indices:monitor/settings/get", "indices:admin/get", "indices:admin/refresh*"]}],
+    });
+    node.ask("PUT", "/_plugins/_security/api/roles/apache_looks", Some(&role));
+    let user = json!({"password": "third-Loghaul-7319", "opendistro_security_roles": ["apache_looks"]});
+    node.ask("PUT", "/_plugins/_security/api/internalusers/looker", Some(&user));
+    folder.write("admin", "admin\n");
+    folder.write("looker", "third-Loghaul-7319\n");
+    let (ca, ledger) = (Secured::certificate("ca.pem"), folder.path().join("l.db"));
+    let run = |words: &[&str], user: &str| {
+        let login = ["--to", &node.url, "--ca", &ca, "--ledger", "l.db", "--user", user, "--password-file", user];
+        folder.run(&[words, &login].concat())
+    };
+    let load = ["load", "access.log", "--index", "apache-left", "--again", "--profile", "bulk"];
+    run(&load, "admin").ends_with(0);
+    let settings = || node.ask("GET", "/apache-left/_settings", None)["apache-left"]["settings"]["index"].clone();
+    node.ask("PUT", "/apache-left/_settings", Some(&left_behind::bare()));
+    left_behind::entry(&ledger, &node.url, "apache-left", settings()["uuid"].as_str().expect("a uuid"));
+
+    run(&load, "looker").ends_with(1).tells(&["cannot put back the settings of apache-left", "loghaul restore --to"]);
+    assert_eq!((left_behind::entries(&ledger), &settings()["refresh_interval"]), (1, &json!("-1")));
+    run(&["restore"], "looker").ends_with(1).tells(&["failed", "looker"]);
+    assert_eq!(left_behind::entries(&ledger), 1);
+    run(&["restore"], "admin").ends_with(0);
+    assert_eq!((left_behind::entries(&ledger), &settings()["refresh_interval"]), (0, &json!(null)));
 }

@@ -15,23 +15,28 @@ use std::time::Instant;
 
 use crate::cli;
 use crate::commands::haul;
+use crate::commands::kept::{self, Hints};
 use crate::commands::load::client_options;
 use crate::config::{self, ReplayConfig, Surroundings};
 use crate::error::{Error, Result, io_reason};
 use crate::opensearch::Client;
-use crate::pipeline::report::Ended;
 use crate::pipeline::report::progress::Progress;
-use crate::pipeline::sink::bulk_writer::{OTHER_INDEX, RESUME};
-use crate::pipeline::sink::destination::{self, Destination, Notice};
+use crate::pipeline::sink::destination::{self, Destination};
 use crate::pipeline::sink::pace;
 use crate::pipeline::sink::retry::Limits;
-use crate::pipeline::stop::{Reason, Stop};
 use again::Again;
 use totals::Totals;
 
 /// Requests in flight at most, each of up to 5 MiB. Dead letters are few, and a cluster that has just been mended may be
 /// busy otherwise.
 const WRITERS_MAX: usize = 4;
+
+/// The sink speaks of loads; this is simply run again.
+const HINTS: Hints = Hints {
+    resume: "what was written stays; run the same replay again",
+    other_index: "leave these letters out: --index, --type or --source choose others",
+    no_room: "make room, or name another file with --dead-letters; the letters stay in their FILE",
+};
 
 /// Sends, tells how it went, and gives the exit code.
 ///
@@ -50,7 +55,7 @@ pub fn replay(args: &cli::ReplayArgs) -> Result<u8> {
 
     let started = Instant::now();
     let progress = Arc::new(Progress::new(config.progress, None));
-    let destination = Destination::new(&client, &bulk_options(&config), &stop, notifier(&progress));
+    let destination = Destination::new(&client, &bulk_options(&config), &stop, kept::notifier(&progress));
     begun.hauls();
     let files = sending::send(&config, &destination, WRITERS_MAX, &mut again, &progress, &stop);
     let (kept, again) = match again.finish() {
@@ -60,7 +65,7 @@ pub fn replay(args: &cli::ReplayArgs) -> Result<u8> {
     progress.finish();
     let totals = Totals {
         files,
-        ended: ended(&stop, kept),
+        ended: kept::ended(&stop, kept, &HINTS),
         seconds: started.elapsed().as_secs_f64(),
         stats: destination.stats(),
         again,
@@ -91,37 +96,5 @@ fn bulk_options(config: &ReplayConfig) -> destination::Options {
         require_alias: false,
         // Letters without ids are told apart in the report.
         with_ids: true,
-    }
-}
-
-fn notifier(progress: &Arc<Progress>) -> impl Fn(Notice) + Send + Sync + use<> {
-    let told = Arc::clone(progress);
-    move |notice| {
-        match &notice {
-            Notice::Paused(_) => told.waiting(Some("paused")),
-            Notice::Resumed(_) => told.waiting(None),
-            Notice::MayDouble | Notice::Uncompressed => {}
-        }
-        told.message(&notice.to_string());
-    }
-}
-
-/// How the replay came to its end. `kept`: whether what was rejected again is safe.
-fn ended(stop: &Stop, kept: Result<()>) -> Ended {
-    match (stop.reason(), kept) {
-        (Some(Reason::Interrupted(signal)), _) => Ended::Interrupted(signal),
-        (Some(Reason::OutputClosed), _) => Ended::OutputClosed,
-        (Some(Reason::Failed(mut error)), _) => {
-            // The sink speaks of loads; a replay is simply run again.
-            error.hint = error.hint.map(|hint| {
-                hint.replace(RESUME, "what was written stays; run the same replay again")
-                    .replace(OTHER_INDEX, "leave these letters out: --index, --type or --source choose others")
-            });
-            Ended::Failed(error)
-        }
-        (None, Err(error)) => Ended::Failed(
-            error.hint("make room, or name another file with --dead-letters; the letters stay in their FILE"),
-        ),
-        (None, Ok(())) => Ended::Complete,
     }
 }

@@ -1,41 +1,20 @@
 //! The report: for people, what went wrong first, what to do next last; for machines, one JSON object.
 
-use std::fmt::Write as _;
-use std::io::{self, Write};
-
 use serde_json::{Value, json};
 
 use super::totals::{Counts, FileTotals, Totals};
+use crate::commands::kept::{self, row};
 use crate::config::Form;
-use crate::error::{Kind, io_reason};
-use crate::escape::{Safe, shown};
+use crate::error::Kind;
+use crate::escape::shown;
 use crate::pipeline::report::Ended;
 use crate::pipeline::report::figures::{counted, duration, grouped};
 
 /// Files with something to tell that are shown.
 const FILES_SHOWN: usize = 20;
-/// Where text begins, behind a label.
-const INDENT: usize = 11;
-
 /// Tells how it went on standard output, and gives the exit code.
 pub fn tell(totals: &Totals, form: Form, quiet: bool) -> u8 {
-    let code = totals.exit_code();
-    let text = match form {
-        Form::Json => format!("{}\n", json(totals)),
-        Form::Text if quiet && code == 0 => return code,
-        Form::Text => summary(totals),
-    };
-    let mut out = match form {
-        Form::Json => Safe::json(io::stdout().lock()),
-        Form::Text => Safe::text(io::stdout().lock()),
-    };
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "loghaul: cannot write the report: {}", io_reason(&error));
-            code.max(1)
-        }
-        _ => code,
-    }
+    kept::tell(form, quiet, totals.exit_code(), || json(totals).to_string(), || summary(totals))
 }
 
 /// For people.
@@ -44,27 +23,9 @@ fn summary(totals: &Totals) -> String {
     let mut text = format!("{}\n\n", headline(totals, &counts));
     trouble(&mut text, totals);
     law(&mut text, &counts);
-    let stats = &totals.stats;
-    let line = format!("{}, {} of them again", counted(stats.requests, "bulk request"), grouped(stats.retries));
-    row(&mut text, "Requests", &line);
-    if !stats.paused.is_zero() {
-        let paused = duration(stats.paused.as_secs_f64());
-        row(&mut text, "Paused", &format!("{paused} in all, because the cluster refused"));
-    }
-    for note in notes(totals, &counts) {
-        row(&mut text, "Note", &note);
-    }
-    for (n, step) in next(totals, &counts).iter().enumerate() {
-        if n == 0 {
-            text.push('\n');
-        }
-        row(&mut text, if n == 0 { "Next" } else { "" }, step);
-    }
+    kept::requests(&mut text, &totals.stats);
+    kept::notes_and_next(&mut text, &notes(totals, &counts), &next(totals, &counts));
     text
-}
-
-fn row(text: &mut String, label: &str, what: &str) {
-    _ = writeln!(text, "{label:<INDENT$}{what}");
 }
 
 fn headline(totals: &Totals, counts: &Counts) -> String {
@@ -137,29 +98,17 @@ fn trouble(text: &mut String, totals: &Totals) {
 
 /// Term by term, be they zero.
 fn law(text: &mut String, counts: &Counts) {
-    let confirmed = match counts.outcomes.confirmed {
-        0 => String::new(),
-        confirmed => format!("{} of them confirmed: sent, no answer, and found there", grouped(confirmed)),
-    };
-    let terms: [(&str, u64, &str, bool); 7] = [
+    let confirmed = kept::confirmed(counts.outcomes.confirmed);
+    let terms = [
         ("read", counts.read, "", true),
-        ("indexed", counts.outcomes.indexed, &confirmed, true),
+        ("indexed", counts.outcomes.indexed, confirmed.as_str(), true),
         ("duplicate", counts.outcomes.duplicate, "they were there already", true),
         ("rejected", counts.outcomes.rejected, "again", true),
         ("filtered", counts.filtered, "--type, --index, --source", true),
         ("unreadable", counts.unreadable, "", true),
         ("unsettled", counts.unsettled, "read, but without an outcome", counts.unsettled > 0),
     ];
-    let width = terms.iter().map(|(_, number, ..)| grouped(*number).len()).max().unwrap_or(0);
-    for (n, (name, number, remark, _)) in terms.iter().filter(|(.., told)| *told).enumerate() {
-        let (label, sign) = match n {
-            0 => ("Letters", ' '),
-            1 => ("", '='),
-            _ => ("", '+'),
-        };
-        let remark = if remark.is_empty() || *number == 0 { String::new() } else { format!(" ({remark})") };
-        _ = writeln!(text, "{label:<9}{sign} {:>width$} {name}{remark}", grouped(*number));
-    }
+    kept::law(text, "Letters", &terms);
 }
 
 fn notes(totals: &Totals, counts: &Counts) -> Vec<String> {
@@ -199,11 +148,7 @@ fn next(totals: &Totals, counts: &Counts) -> Vec<String> {
 
 /// For machines.
 fn json(totals: &Totals) -> Value {
-    let (why, hint) = match &totals.ended {
-        Ended::Complete | Ended::OutputClosed => (None, None),
-        Ended::Interrupted(signal) => (Some(*signal), None),
-        Ended::Failed(error) => (Some(error.message.as_str()), error.hint.as_deref()),
-    };
+    let (why, hint) = kept::why(&totals.ended);
     let (counts, stats) = (totals.counts(), &totals.stats);
     let mut object = json!({
         "ended": totals.ended.name(),

@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use crate::cli::{self, Print};
 use crate::commands::load::client_options;
+use crate::commands::output;
 use crate::config::setup::{SetupConfig, alias_of, resource_name, setup as complete};
 use crate::config::{Server, Surroundings};
-use crate::error::{Error, Result, io_reason};
+use crate::error::{Error, Result};
 use crate::escape::Safe;
 use crate::opensearch::{self, Client, Standing, policy};
 use crate::schema::{self, Schema};
@@ -29,7 +30,7 @@ pub fn setup(args: &cli::SetupArgs) -> Result<u8> {
     let around = Surroundings::of_this_process();
     let config = complete(args, &around)?;
     if let Some(what) = config.print {
-        return say(&print(&config, what)?).map(|()| 0);
+        return output::json(print(&config, what)? + "\n").map(|()| 0);
     }
     let server = config.server.as_ref().expect("--to is there without --print");
     let client = connect(server)?;
@@ -90,7 +91,7 @@ fn print(config: &SetupConfig, what: Print) -> Result<String> {
         Print::Template => pretty(&put::template(config)),
         Print::Policy => {
             let hours = config.delete_after_hours.expect("a policy is printed for an age");
-            pretty(&policy::policy(&config.wildcard, hours))
+            pretty(&policy::policy(config.pattern.as_str(), hours))
         }
         Print::Dashboards => {
             let client = config.server.as_ref().map(connect).transpose()?;
@@ -100,14 +101,8 @@ fn print(config: &SetupConfig, what: Print) -> Result<String> {
     })
 }
 
-/// A line to standard output, where somebody may or may not read it.
 fn say(line: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write to standard output: {}", io_reason(&error))))
-        }
-        _ => Ok(()),
-    }
+    output::text(format!("{line}\n"))
 }
 
 /// Puts our template for the indices that `wildcard` matches as `setup` without flags does, unless the same is there.
@@ -123,7 +118,7 @@ pub fn put_template(client: &Client, wildcard: &str, schema: Schema) -> Result<(
     {
         alias = None;
     }
-    let wanted = schema::template(&schema::Template {
+    let mut wanted = schema::template(&schema::Template {
         wildcard,
         schema,
         lean: false,
@@ -131,6 +126,9 @@ pub fn put_template(client: &Client, wildcard: &str, schema: Schema) -> Result<(
         replicas: None,
         alias: alias.as_deref(),
     });
+    if let Some(alias) = &alias {
+        client.remember_alias(&name, alias, &mut wanted)?;
+    }
     let standing = client.find_template(&name, &wanted)?;
     match standing {
         Standing::Same => Ok(()),

@@ -7,6 +7,7 @@ use crate::config::setup::SetupConfig;
 use crate::error::Result;
 use crate::opensearch::policy::policy;
 use crate::opensearch::{Client, Standing, TemplateMatch};
+use crate::pipeline::report::figures::counted_indices;
 use crate::schema::{self, Template};
 
 /// The template that the flags ask for.
@@ -35,7 +36,10 @@ pub fn plan<'c>(config: &'c SetupConfig, client: &'c Client, steps: &mut Steps<'
 }
 
 fn plan_template<'c>(config: &'c SetupConfig, client: &'c Client, steps: &mut Steps<'c>) -> Result<()> {
-    let (name, wanted) = (config.name(), template(config));
+    let (name, mut wanted) = (config.name(), template(config));
+    if let Some(alias) = &config.alias {
+        client.remember_alias(&name, alias, &mut wanted)?;
+    }
     let standing = client.find_template(&name, &wanted)?;
     let what = format!("index template {name:?} for {}", config.wildcard);
     match verdict(standing, steps.force()) {
@@ -87,10 +91,11 @@ fn plan_policy<'c>(
     steps: &mut Steps<'c>,
 ) -> Result<()> {
     let Some(hours) = config.delete_after_hours else { return Ok(()) };
-    let (name, wanted) = (config.name(), policy(&config.wildcard, hours));
+    let (name, wanted) = (config.name(), policy(config.pattern.as_str(), hours));
     let what = format!(
-        "ISM policy {name:?}, which deletes every index that matches {}, {} days after it was created",
-        config.wildcard,
+        "ISM policy {name:?}, which deletes indices of {} {} days after they were created; each new one gets it at the end \
+         of the load that made it, or by setup",
+        config.pattern.as_str(),
         hours.div_ceil(24)
     );
     let Some(found) = client.find_policy(&name, &wanted)? else {
@@ -101,11 +106,17 @@ fn plan_policy<'c>(
     };
     let standing = found.standing.clone();
     // An index keeps a copy of its policy: those that have an older one are told.
-    let (without, with) = if standing == Standing::Absent && indices.is_empty() {
-        (Vec::new(), Vec::new())
-    } else {
-        client.managed(&name, indices)?
-    };
+    let (without, with) = client.managed(&name, indices)?;
+    // A wildcard of an older loghaul may have put it on indices of others.
+    if !matches!(standing, Standing::Absent | Standing::Foreign) {
+        let others: Vec<String> = client.indices(&config.wildcard)?.into_iter().map(|index| index.name).collect();
+        let others: Vec<String> = others.into_iter().filter(|name| !config.pattern.gives(name)).collect();
+        for stranger in client.managed(&name, &others)?.1 {
+            let why =
+                format!("it is no index of {}: POST _plugins/_ism/remove/{stranger} saves it", config.pattern.as_str());
+            steps.tell(Verdict::Kept(why), format!("that policy on {stranger}, which it will delete"));
+        }
+    }
     match verdict(standing, steps.force()) {
         verdict @ (Verdict::Put | Verdict::Update) => {
             let name = name.clone();
@@ -121,7 +132,7 @@ fn plan_policy<'c>(
         verdict => steps.tell(verdict, what),
     }
     if !without.is_empty() {
-        let what = format!("that policy on {} indices that have none", without.len());
+        let what = format!("that policy on {} without one", counted_indices(without.len() as u64));
         steps.add(Verdict::Put, what, move || client.add_policy(&name, &without));
     }
     Ok(())

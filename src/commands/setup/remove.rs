@@ -7,8 +7,9 @@ use crate::dashboards::{self, TimeRange};
 use crate::error::Result;
 use crate::opensearch::alias::IndexFigures;
 use crate::opensearch::policy::policy;
+use crate::opensearch::template::AliasOrigin;
 use crate::opensearch::{Client, Standing};
-use crate::pipeline::report::figures::{counted, size};
+use crate::pipeline::report::figures::{counted, counted_indices, size};
 
 /// Looks at what is there.
 ///
@@ -78,7 +79,7 @@ fn plan_policy<'c>(
 ) -> Result<()> {
     let name = config.name();
     let what = format!("ISM policy {name:?}");
-    let wanted = policy(&config.wildcard, 24);
+    let wanted = policy(config.pattern.as_str(), 24);
     match client.find_policy(&name, &wanted)?.map(|found| found.standing) {
         // Most clusters have none: not worth a line.
         None | Some(Standing::Absent) => {}
@@ -110,10 +111,16 @@ fn plan_alias<'c>(config: &'c SetupConfig, client: &'c Client, names: &[String],
     let Some(alias) = &config.alias else { return Ok(()) };
     let behind: Vec<String> = client.behind(alias)?.into_iter().filter(|index| names.contains(index)).collect();
     let what = format!("alias {alias:?}");
-    if behind.is_empty() {
-        steps.tell(Verdict::Absent, what);
-    } else {
-        steps.add(Verdict::Remove, what, move || client.move_alias(alias, &[], &behind));
+    let kept = match client.alias_in_template(&config.name(), alias)? {
+        _ if steps.force() => None,
+        AliasOrigin::Ours => None,
+        AliasOrigin::ByHand => Some("it was there before setup; --force takes it away as well"),
+        AliasOrigin::NotNamed => Some("no template of ours gives it; --force takes it away as well"),
+    };
+    match kept {
+        _ if behind.is_empty() => steps.tell(Verdict::Absent, what),
+        Some(why) => steps.tell(Verdict::Kept(why.to_owned()), what),
+        None => steps.add(Verdict::Remove, what, move || client.move_alias(alias, &[], &behind)),
     }
     Ok(())
 }
@@ -132,8 +139,8 @@ fn plan_indices<'c>(client: &'c Client, indices: Vec<IndexFigures>, names: Vec<S
 fn how_many(indices: &[IndexFigures]) -> String {
     let documents: u64 = indices.iter().map(|index| index.documents).sum();
     let bytes: u64 = indices.iter().map(|index| index.bytes).sum();
-    let noun = if indices.len() == 1 { "index" } else { "indices" };
-    format!("{} {noun} with {}, {}", indices.len(), counted(documents, "document"), size(bytes))
+    let number = counted_indices(indices.len() as u64);
+    format!("{number} with {}, {}", counted(documents, "document"), size(bytes))
 }
 
 fn not_ours() -> String {

@@ -19,23 +19,28 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::cli;
 use crate::commands::haul;
+use crate::commands::kept::{self, Hints};
 use crate::commands::load::{client_options, put_template_where_none};
 use crate::config::ship::ShipConfig;
 use crate::config::{self, Surroundings};
 use crate::error::{Error, Result, io_reason};
-use crate::opensearch::{Client, Compression, IndexNow};
-use crate::pipeline::report::Ended;
+use crate::opensearch::{Client, IndexNow};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::Progress;
-use crate::pipeline::sink::bulk_writer::{OTHER_INDEX, RESUME};
-use crate::pipeline::sink::destination::{self, Destination, Notice};
+use crate::pipeline::sink::destination::{self, Destination};
 use crate::pipeline::sink::directory::manifest::{self, Manifest};
 use crate::pipeline::sink::pace;
 use crate::pipeline::sink::retry::Limits;
-use crate::pipeline::stop::{Reason, Stop};
 use crate::schema::Schema;
 use state::{Shipped, State};
 use totals::Totals;
+
+/// The sink speaks of loads; this is simply run again.
+const HINTS: Hints = Hints {
+    resume: "what was written stays; run the same ship again, and it goes on",
+    other_index: "load into a directory again under another --index",
+    no_room: "make room, or name another file with --dead-letters",
+};
 
 /// Sends, tells how it went, and gives the exit code.
 ///
@@ -55,17 +60,12 @@ pub fn ship(args: &cli::ShipArgs) -> Result<u8> {
     let Some(server) = &config.server else {
         begun.hauls();
         send::check_all(&config.path, &manifest, &mut totals, &stop);
-        totals.ended = ended(&stop, Ok(()));
+        totals.ended = kept::ended(&stop, Ok(()), &HINTS);
         return Ok(tell::tell(&totals, config.form, config.quiet));
     };
 
     let mut options = client_options(server)?;
-    options.compression = match config.compress {
-        cli::Compress::Auto => Compression::Auto,
-        cli::Compress::None => Compression::None,
-        cli::Compress::Gzip => Compression::Gzip,
-        cli::Compress::Zstd => Compression::Zstd,
-    };
+    options.compression = config.compress.into();
     options.request_timeout = config.request_timeout;
     options.connections = config.writers as usize + 1;
     let client = Client::new(options)?;
@@ -88,14 +88,14 @@ pub fn ship(args: &cli::ShipArgs) -> Result<u8> {
 
     let started = Instant::now();
     let progress = Arc::new(Progress::new(config.progress, Some(totals.stored_bytes_to_send())));
-    let destination = Destination::new(&client, &bulk_options(&config, pipeline), &stop, notifier(&progress))
+    let destination = Destination::new(&client, &bulk_options(&config, pipeline), &stop, kept::notifier(&progress))
         // Equal lines share a content id: a duplicate tells nothing of who wrote it.
         .confirming(manifest.runs.values().all(|run| run.id == "source"));
     begun.hauls();
     send::send(&config, &manifest, &client, &destination, &mut totals, state, &letters, &progress, &stop);
     let kept = letters.sync();
     progress.finish();
-    totals.ended = ended(&stop, kept.as_ref().map(|_| ()).map_err(Clone::clone));
+    totals.ended = kept::ended(&stop, kept.as_ref().map(|_| ()).map_err(Clone::clone), &HINTS);
     totals.dead_letters = Some(config.dead_letters.clone()).filter(|_| kept.is_ok_and(|bytes| bytes > 0));
     if totals.dead_letters.is_none()
         && config.dead_letters.metadata().is_ok_and(|file| file.is_file() && file.len() == 0)
@@ -217,35 +217,5 @@ fn bulk_options(config: &ShipConfig, pipeline: Option<String>) -> destination::O
         pipeline,
         require_alias: false,
         with_ids: true,
-    }
-}
-
-fn notifier(progress: &Arc<Progress>) -> impl Fn(Notice) + Send + Sync + use<> {
-    let told = Arc::clone(progress);
-    move |notice| {
-        match &notice {
-            Notice::Paused(_) => told.waiting(Some("paused")),
-            Notice::Resumed(_) => told.waiting(None),
-            Notice::MayDouble | Notice::Uncompressed => {}
-        }
-        told.message(&notice.to_string());
-    }
-}
-
-/// How it came to its end. `kept`: whether what was rejected is safe.
-fn ended(stop: &Stop, kept: Result<()>) -> Ended {
-    match (stop.reason(), kept) {
-        (Some(Reason::Interrupted(signal)), _) => Ended::Interrupted(signal),
-        (Some(Reason::OutputClosed), _) => Ended::OutputClosed,
-        (Some(Reason::Failed(mut error)), _) => {
-            // The sink speaks of loads; a ship is simply run again.
-            error.hint = error.hint.map(|hint| {
-                hint.replace(RESUME, "what was written stays; run the same ship again, and it goes on")
-                    .replace(OTHER_INDEX, "load into a directory again under another --index")
-            });
-            Ended::Failed(error)
-        }
-        (None, Err(error)) => Ended::Failed(error.hint("make room, or name another file with --dead-letters")),
-        (None, Ok(())) => Ended::Complete,
     }
 }

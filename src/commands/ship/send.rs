@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::check;
@@ -22,7 +20,7 @@ use crate::pipeline::parcel::{Earlier, Parcel};
 use crate::pipeline::report::lines_file::LinesFile;
 use crate::pipeline::report::progress::{Counters, Progress};
 use crate::pipeline::report::{DeadLetter, Receipt, dead_letters};
-use crate::pipeline::serialize::Block;
+use crate::pipeline::serialize::{Block, id};
 use crate::pipeline::sink::Destination;
 use crate::pipeline::sink::batch::Batch;
 use crate::pipeline::sink::directory::manifest::{BodyLine, Manifest};
@@ -211,11 +209,11 @@ fn in_its_log(line: &BodyLine, mut dead: DeadLetter) -> (&str, DeadLetter) {
     (&source.source, dead)
 }
 
-/// The offset that an id made of its line's place holds: identity (8 bytes) ‖ offset (6) ‖ hash (4).
+/// The offset that an id made of its line's place holds, if it is of this source.
 fn offset_of(document: &[u8], identity: &str) -> Option<u64> {
     let action = document.split(|byte| *byte == b'\n').next()?;
     let action: serde_json::Value = serde_json::from_slice(action).ok()?;
-    let id = URL_SAFE_NO_PAD.decode(action["create"]["_id"].as_str()?).ok()?;
-    let of_place = id.len() == 18 && id[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>() == identity;
-    of_place.then(|| id[8..14].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte)))
+    let (source, offset) = id::place(action["create"]["_id"].as_str()?)?;
+    let of_place = source.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == identity;
+    of_place.then_some(offset)
 }

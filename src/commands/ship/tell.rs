@@ -1,41 +1,20 @@
 //! The report of a ship: for people, what went wrong first, what to do next last; for machines, one JSON object.
 
-use std::fmt::Write as _;
-use std::io::{self, Write};
-
 use serde_json::{Value, json};
 
 use super::totals::{Sums, Totals};
+use crate::commands::kept::{self, row};
 use crate::config::Form;
-use crate::error::{Kind, io_reason};
-use crate::escape::{Safe, shown};
+use crate::error::Kind;
+use crate::escape::shown;
 use crate::pipeline::report::Ended;
 use crate::pipeline::report::figures::{counted, duration, grouped};
 
 /// Damaged bodies that are shown.
 const BODIES_SHOWN: usize = 20;
-/// Where text begins, behind a label.
-const INDENT: usize = 11;
-
 /// Tells how it went on standard output, and gives the exit code.
 pub fn tell(totals: &Totals, form: Form, quiet: bool) -> u8 {
-    let code = totals.exit_code();
-    let text = match form {
-        Form::Json => format!("{}\n", json(totals)),
-        Form::Text if quiet && code == 0 => return code,
-        Form::Text => summary(totals),
-    };
-    let mut out = match form {
-        Form::Json => Safe::json(io::stdout().lock()),
-        Form::Text => Safe::text(io::stdout().lock()),
-    };
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "loghaul: cannot write the report: {}", io_reason(&error));
-            code.max(1)
-        }
-        _ => code,
-    }
+    kept::tell(form, quiet, totals.exit_code(), || json(totals).to_string(), || summary(totals))
 }
 
 fn bodies(number: u64) -> String {
@@ -46,7 +25,6 @@ fn bodies(number: u64) -> String {
 fn summary(totals: &Totals) -> String {
     let sums = totals.sums();
     let mut text = format!("{}\n\n", headline(totals, &sums));
-    let row = |text: &mut String, label: &str, what: &str| _ = writeln!(text, "{label:<INDENT$}{what}");
     let damaged: Vec<_> = totals.damaged().collect();
     for (file, why) in damaged.iter().take(BODIES_SHOWN) {
         row(&mut text, "damaged", &format!("{file}: {}", shown(why.as_bytes())));
@@ -71,23 +49,9 @@ fn summary(totals: &Totals) -> String {
         row(&mut text, "Earlier", &format!("{what}, were shipped before and not sent again (--again does)"));
     }
     if totals.checked.is_none() {
-        let stats = &totals.stats;
-        let line = format!("{}, {} of them again", counted(stats.requests, "bulk request"), grouped(stats.retries));
-        row(&mut text, "Requests", &line);
-        if !stats.paused.is_zero() {
-            let paused = duration(stats.paused.as_secs_f64());
-            row(&mut text, "Paused", &format!("{paused} in all, because the cluster refused"));
-        }
+        kept::requests(&mut text, &totals.stats);
     }
-    for note in notes(totals) {
-        row(&mut text, "Note", &note);
-    }
-    for (n, step) in next(totals, &sums).iter().enumerate() {
-        if n == 0 {
-            text.push('\n');
-        }
-        row(&mut text, if n == 0 { "Next" } else { "" }, step);
-    }
+    kept::notes_and_next(&mut text, &notes(totals), &next(totals, &sums));
     text
 }
 
@@ -125,33 +89,21 @@ fn headline(totals: &Totals, sums: &Sums) -> String {
 
 /// Term by term, be they zero.
 fn law(text: &mut String, totals: &Totals, sums: &Sums) {
-    let confirmed = match sums.outcome.confirmed {
-        0 => String::new(),
-        confirmed => format!(" ({} of them confirmed: sent, no answer, and found there)", grouped(confirmed)),
-    };
+    let confirmed = kept::confirmed(sums.outcome.confirmed);
     let sent = totals.checked.is_none();
     let (rest, remark) = match sent {
-        true => ("unsettled", " (without an outcome: the next ship sends them)"),
+        true => ("unsettled", "without an outcome: the next ship sends them"),
         false => ("not sent", ""),
     };
-    let terms: [(&str, u64, &str, bool); 6] = [
+    let terms = [
         ("in the manifest", totals.documents, "", true),
-        ("indexed", sums.outcome.indexed, &confirmed, sent),
+        ("indexed", sums.outcome.indexed, confirmed.as_str(), sent),
         ("duplicate", sums.outcome.duplicate, "", sent),
         ("rejected", sums.outcome.rejected, "", sent),
-        ("damaged", sums.damaged, " (in bodies that are not whole)", !sent || sums.damaged > 0),
+        ("damaged", sums.damaged, "in bodies that are not whole", !sent || sums.damaged > 0),
         (rest, sums.unsettled, remark, !sent || sums.unsettled > 0),
     ];
-    let width = terms.iter().map(|(_, number, ..)| grouped(*number).len()).max().unwrap_or(0);
-    for (n, (name, number, remark, _)) in terms.iter().filter(|(.., told)| *told).enumerate() {
-        let (label, sign) = match n {
-            0 => ("Documents", ' '),
-            1 => ("", '='),
-            _ => ("", '+'),
-        };
-        let remark = if *number == 0 { "" } else { remark };
-        _ = writeln!(text, "{label:<9}{sign} {:>width$} {name}{remark}", grouped(*number));
-    }
+    kept::law(text, "Documents", &terms);
 }
 
 fn notes(totals: &Totals) -> Vec<String> {
@@ -196,11 +148,7 @@ fn next(totals: &Totals, sums: &Sums) -> Vec<String> {
 
 /// For machines.
 fn json(totals: &Totals) -> Value {
-    let (why, hint) = match &totals.ended {
-        Ended::Complete | Ended::OutputClosed => (None, None),
-        Ended::Interrupted(signal) => (Some(*signal), None),
-        Ended::Failed(error) => (Some(error.message.as_str()), error.hint.as_deref()),
-    };
+    let (why, hint) = kept::why(&totals.ended);
     let (sums, stats) = (totals.sums(), &totals.stats);
     let earlier = totals.bodies.iter().filter(|body| body.earlier).count();
     json!({

@@ -20,6 +20,11 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// `1 index`, `2 indices`.
+pub fn counted_indices(number: u64) -> String {
+    format!("{} {}", grouped(number), if number == 1 { "index" } else { "indices" })
+}
+
 /// A size in decimal units, three digits: `999 bytes`, `20.5 MB`, `1.25 GB`.
 pub fn size(bytes: u64) -> String {
     if bytes < 1_000 {

@@ -5,6 +5,8 @@
 //! that ids grow with the offset. From the content: two hashes of the line (16) ‖ its length modulo 65,536 (2).
 //! The hash is rapidhash v3, whose output its specification fixes: ids of two versions of this program agree.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3, rapidhash_v3_seeded};
 
 /// Where a document's id comes from.
@@ -66,6 +68,13 @@ pub fn identity(namespace: &str, name: &str, first_line: &[u8]) -> [u8; 8] {
     }
     all.extend_from_slice(first_line);
     rapidhash_v3(&all).to_be_bytes()
+}
+
+/// The identity and the offset in an id that was made of a line's place. `None`: it is no id of ours.
+pub fn place(id: &str) -> Option<([u8; 8], u64)> {
+    let bytes: [u8; 18] = URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?;
+    let offset = bytes[8..14].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
+    bytes.first_chunk::<8>().map(|identity| (*identity, offset))
 }
 
 /// Makes the ids of one source's documents.
@@ -138,8 +147,6 @@ static PAIRS: [u16; 4096] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     #[test]
     fn source_ids() {
@@ -152,6 +159,14 @@ mod tests {
             let expected = URL_SAFE_NO_PAD.encode(bytes);
             let id = ids.of(offset, b"line").expect("an id").characters();
             assert_eq!(std::str::from_utf8(&id), Ok(expected.as_str()));
+            assert_eq!(place(&expected), Some((identity, offset)));
+        }
+    }
+
+    #[test]
+    fn ids_of_others_have_no_place() {
+        for id in ["", "1", "aWRlbnRpdHkAAAAABNI-Bc5!", "aWRlbnRpdHkAAAAABNI-Bc5VA"] {
+            assert_eq!(place(id), None, "{id}");
         }
     }
 

@@ -318,7 +318,7 @@ impl Directory {
 }
 
 /// What to do about a disk that takes no more.
-const ROOM: &str = "make room there; the bodies in the manifest are whole";
+const ROOM: &str = "make room there, then go on with --resume; the bodies in the manifest are whole";
 
 /// Packs and writes bodies, one at a time. Its buffer is used again.
 pub struct BodyWriter<'d> {
