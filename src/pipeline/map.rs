@@ -36,6 +36,8 @@ struct InUse {
 const AROUND_BYTES: usize = 2 << 20;
 /// Pages are given back so many bytes at a time: a system call for each chunk would cost more than it saves.
 const GIVE_BACK_BYTES: usize = 1 << 20;
+/// So far ahead of the others a part of the file waits for them to be given back together.
+const AHEAD_BYTES: usize = 4 << 20;
 
 impl Map {
     /// Maps the whole of `file`.
@@ -69,8 +71,8 @@ impl Map {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.starts.remove(&range.start);
         let unused = in_use.starts.first().copied().unwrap_or(in_use.end);
-        if unused < range.start {
-            // Somebody works on a part before this one, perhaps for long: its processor was taken away. Meanwhile others
+        if unused + AHEAD_BYTES < range.start {
+            // Somebody works on a part far before this one, perhaps for long: its processor was taken away. Meanwhile others
             // may go through gigabytes, so these pages go at once; those around them go with what lies before them.
             drop(in_use);
             return self.drop_pages(range.start, range.end);

@@ -13,6 +13,9 @@ pub const KEPT_BLOCK_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
 /// The smallest chunk worth its overhead, in bytes.
 const CHUNK_BYTES_MIN: usize = 16 << 10;
 
+/// Bytes of block per sixteen bytes of chunk, as most logs have them.
+const USUAL_GROWTH: usize = 39;
+
 /// Chunk and ticket sizes for the run, adapted as it goes.
 #[derive(Debug)]
 pub struct Sizes {
@@ -52,13 +55,14 @@ impl Sizes {
         chunk_bytes + chunk_bytes * self.growth.load(Ordering::Relaxed) / 16
     }
 
-    /// What a chunk of `chunk_bytes` bytes will become if it is like the last one, in bytes; 0 if nothing is known.
+    /// What a chunk of `chunk_bytes` bytes will become if it is like the last one, or of the usual kind, in bytes.
     pub fn block_bytes_for(&self, chunk_bytes: usize) -> usize {
-        match self.lately.load(Ordering::Relaxed) {
-            0 => 0,
-            // A sixteenth more, so that most need not grow.
-            lately => chunk_bytes * (lately + 1) / 16 + ROOM_BYTES,
-        }
+        let lately = match self.lately.load(Ordering::Relaxed) {
+            0 => USUAL_GROWTH,
+            lately => lately,
+        };
+        // A sixteenth more, so that most need not grow.
+        chunk_bytes * (lately + 1) / 16 + ROOM_BYTES
     }
 
     /// A chunk of `chunk_bytes` bytes became a block of `block_bytes` bytes.

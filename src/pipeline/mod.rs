@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::bounded;
 
 use crate::error::{Error, Result};
 use parsers::Parsers;
@@ -134,7 +134,9 @@ pub fn run(
 
     thread::scope(|scope| {
         let (chunk_sender, chunks) = bounded(options.parsers * 2);
-        let (parcel_sender, parcels) = unbounded(); // each parcel holds a ticket
+        // Where the sink is slower than the parsers, blocks that wait for it cost: each is memory that is touched anew and
+        // gone from the cache before it is sent.
+        let (parcel_sender, parcels) = bounded(options.parsers * 2);
         let (events, events_taken) = bounded(EVENTS_MAX);
         for _ in 0..readers {
             let outlets = Outlets { chunks: chunk_sender.clone(), events: events.clone() };
@@ -143,9 +145,10 @@ pub fn run(
         }
         drop(chunk_sender);
         for _ in 0..options.parsers {
-            let (chunks, parcels, events) = (chunks.clone(), parcel_sender.clone(), events.clone());
-            let parsers = &parsers;
-            scope.spawn(move || stage(Stage::Parser, options, stop, || parsers.work(&chunks, &parcels, &events)));
+            let (chunks, events) = (chunks.clone(), events.clone());
+            let (parsers, outlet) = (&parsers, sink.outlet(&parcel_sender, &events, &blocks));
+            let give = move |parcels| outlet.give(parcels);
+            scope.spawn(move || stage(Stage::Parser, options, stop, || parsers.work(&chunks, &events, give)));
         }
         drop((chunks, parcel_sender));
         sink.spawn(scope, options, stop, sink::Inlets { parcels, pressure, events, blocks: &blocks });

@@ -1,6 +1,6 @@
 //! The parser threads: each takes a chunk and turns it into a parcel, with both stages, parse and serialize, in one go.
 //!
-//! A parser holds all it needs and waits for nobody: the place for its block came with the chunk.
+//! A parser holds all it needs, for the place for its block came with the chunk; it waits for nobody but the sink.
 
 use std::sync::Arc;
 
@@ -38,21 +38,24 @@ const PARCEL_BYTES: usize = 4 << 10;
 const USED_AT_LEAST: usize = 4;
 
 impl Parsers<'_> {
-    /// Parses chunks until there are no more.
-    pub fn work(&self, chunks: &Receiver<Vec<Chunk>>, parcels: &Sender<Vec<Parcel>>, events: &Sender<Event>) {
+    /// Parses chunks until there are no more. `give` takes what they become, and says whether more is wanted.
+    pub fn work(&self, chunks: &Receiver<Vec<Chunk>>, events: &Sender<Event>, give: impl Fn(Vec<Parcel>) -> bool) {
         let mut worker = serialize::Worker::new();
         // Small files are parsed into this one, and only what it is filled with goes on.
         let mut own = Block::default();
         for chunks in chunks {
-            if self.stop.gives_up() {
-                continue; // never counted as read
+            // Small files go on together; of larger chunks each by itself, so that its block is used again while it is warm.
+            let at_a_time = if matches!(chunks[0].lines, Lines::Shared(..)) { chunks.len() } else { 1 };
+            let mut chunks = chunks.into_iter();
+            while chunks.len() > 0 && !self.stop.gives_up() {
+                let these: Vec<Chunk> = chunks.by_ref().take(at_a_time).collect();
+                // The report lives as long as the run; if it is gone, so is everybody who could miss this.
+                let _ = events.send(Event::of(these.iter().map(read)));
+                if !give(these.into_iter().map(|chunk| self.parse(&mut worker, &mut own, chunk)).collect()) {
+                    return; // the sink has failed, and has said so
+                }
             }
-            // The report lives as long as the run; if it is gone, so is everybody who could miss this.
-            let _ = events.send(Event::of(chunks.iter().map(read)));
-            let parsed = chunks.into_iter().map(|chunk| self.parse(&mut worker, &mut own, chunk)).collect();
-            if parcels.send(parsed).is_err() {
-                return; // the sink has failed, and has said so
-            }
+            // What is left is never counted as read.
         }
     }
 

@@ -75,6 +75,10 @@ const BUFFER_BYTES_MAX: usize = 512 << 10;
 /// So many sources are begun at a time by each reader, where they can be.
 const AHEAD_MAX: usize = 8;
 
+/// So many chunks of a mapped file are handed on together: cutting them costs nothing, waking each other up does. Fewer
+/// where most tickets are in use, for bodies are made of those.
+const TOGETHER: usize = 4;
+
 /// Why a reader gives up a source early: the run ends, or nobody takes its chunks any more.
 pub struct Ended;
 
@@ -246,8 +250,17 @@ struct Cutting<'a, I> {
 impl<I> Cutting<'_, I> {
     fn mapped(mut self, map: &Arc<Map>, take_last_line: bool, read: &AtomicU64) -> Result<Close, Ended> {
         let mut cutter = MapCutter::new(self.offset as usize, self.readers.options.line_bytes_max, take_last_line);
+        let mut together = Vec::new();
         loop {
-            let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
+            let at_once = if together.len() < TOGETHER { self.ticket_at_once() } else { None };
+            let ticket = match at_once {
+                Some(ticket) => ticket,
+                None => {
+                    self.send(std::mem::take(&mut together))?;
+                    let Some(ticket) = self.ticket() else { return Ok(self.stopped()) };
+                    ticket
+                }
+            };
             let lines = match cutter.cut(map.bytes(), self.readers.sizes.chunk_bytes()) {
                 Cut::Lines(range) => {
                     map.take(&range);
@@ -261,10 +274,18 @@ impl<I> Cutting<'_, I> {
                     map.give_back(&searched);
                     continue;
                 }
-                Cut::End { unfinished } => return Ok(self.end(unfinished)),
+                Cut::End { unfinished } => {
+                    self.send(together)?;
+                    return Ok(self.end(unfinished));
+                }
             };
             read.store(cutter.at() as u64, Ordering::Relaxed);
-            self.hand_on(lines, cutter.end(map.bytes()), ticket)?;
+            let wanted = self.wanted(&lines);
+            if wanted > ticket.bytes() {
+                self.send(std::mem::take(&mut together))?; // whoever waits holds nothing
+            }
+            let ticket = self.enlarged(ticket, wanted)?;
+            together.push(self.chunk(lines, cutter.end(map.bytes()), ticket));
         }
     }
 
@@ -324,19 +345,43 @@ impl<I> Cutting<'_, I> {
         self.readers.tickets.take(self.readers.sizes.ticket_bytes())
     }
 
-    /// Gives whole lines to the parsers.
-    fn hand_on(&mut self, lines: Lines, end: End, mut ticket: Ticket) -> Result<(), Ended> {
-        let wanted = self.readers.sizes.ticket_bytes_for(lines.held_bytes());
-        if wanted > ticket.bytes() {
-            // A line longer than a chunk. The small ticket goes back first: nobody waits for bytes while holding some.
-            drop(ticket);
-            ticket = self.readers.tickets.take(wanted).ok_or(Ended)?;
+    /// The same for a chunk that goes on together with others, if there are enough for whatever else there is.
+    fn ticket_at_once(&self) -> Option<Ticket> {
+        let Readers { tickets, sizes, .. } = self.readers;
+        if tickets.are_plenty() { tickets.take_now(sizes.ticket_bytes()) } else { None }
+    }
+
+    /// How large a ticket `lines` want.
+    fn wanted(&self, lines: &Lines) -> usize {
+        self.readers.sizes.ticket_bytes_for(lines.held_bytes())
+    }
+
+    /// A ticket of at least `wanted` bytes.
+    fn enlarged(&self, ticket: Ticket, wanted: usize) -> Result<Ticket, Ended> {
+        if wanted <= ticket.bytes() {
+            return Ok(ticket);
         }
+        // A line longer than a chunk. The small ticket goes back first: nobody waits for bytes while holding some.
+        drop(ticket);
+        self.readers.tickets.take(wanted).ok_or(Ended)
+    }
+
+    /// Gives whole lines to the parsers.
+    fn hand_on(&mut self, lines: Lines, end: End, ticket: Ticket) -> Result<(), Ended> {
+        let ticket = self.enlarged(ticket, self.wanted(&lines))?;
+        let chunk = self.chunk(lines, end, ticket);
+        self.send(vec![chunk])
+    }
+
+    fn chunk(&mut self, lines: Lines, end: End, ticket: Ticket) -> Chunk {
         let offset = self.offset;
         self.offset += lines.covers();
         let sequence = self.readers.sequence.fetch_add(1, Ordering::Relaxed);
-        let chunk = Chunk { file: Arc::clone(self.file), offset, sequence, lines, end, ticket };
-        self.outlets.chunks.send(vec![chunk]).map_err(|_| Ended)
+        Chunk { file: Arc::clone(self.file), offset, sequence, lines, end, ticket }
+    }
+
+    fn send(&self, chunks: Vec<Chunk>) -> Result<(), Ended> {
+        if chunks.is_empty() { Ok(()) } else { self.outlets.chunks.send(chunks).map_err(|_| Ended) }
     }
 
     fn end(self, unfinished: u64) -> Close {

@@ -87,6 +87,11 @@ impl Tickets {
         Some(Ticket { tickets: Arc::clone(self), bytes })
     }
 
+    /// Whether at least half of the places are free.
+    pub fn are_plenty(&self) -> bool {
+        self.lock().bytes_free >= self.bytes_max / 2
+    }
+
     /// Whether a reader waits for a place right now.
     pub fn wanted(&self) -> bool {
         !self.lock().waiting.is_empty()

@@ -52,9 +52,8 @@ pub struct FileProgress<'a> {
 /// How often [`Progress::Tick`] comes while nothing else is due.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 
-/// After so many events in one go it is worth a nap to let others gather.
-const BUSY_EVENTS: usize = 4;
-/// Short against the time in which readers could use up all tickets, which come back this way.
+/// When there are no more events, a nap lets others gather. Short against the time in which readers could use up all
+/// tickets, which come back this way.
 const NAP: Duration = Duration::from_micros(200);
 
 /// Adds up events.
@@ -173,18 +172,18 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
     /// Takes events until nobody can send any more. An error (a full disk, a failed ledger) stops the run, but the
     /// events still on their way are taken: the report tells what happened to every line all the same.
     pub fn collect(&mut self, events: &Receiver<Event>, stop: &Stop) {
-        let mut busy = 0;
+        let mut busy = false;
         loop {
             // Many events at a time are cheaper than one: who sends to somebody who waits must wake them up.
             let event = events.try_recv().or_else(|_| {
-                if std::mem::take(&mut busy) >= BUSY_EVENTS {
+                if std::mem::take(&mut busy) {
                     thread::sleep(NAP);
                 }
                 events.recv_timeout(TICK_EVERY)
             });
             let taken = match event {
                 Ok(event) => {
-                    busy += 1;
+                    busy = true;
                     self.take(event)
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(()),

@@ -34,11 +34,12 @@ impl Buffer {
         self.len = 0;
     }
 
-    /// Forgets the bytes and makes room for `bytes` at once, if there is less: without copying and zeroing again and
-    /// again on the way there.
+    /// Forgets the bytes and makes room for about `bytes` at once, if there is clearly less: without copying and zeroing
+    /// again and again on the way there. A little less will do: fresh memory costs more than the growing that may
+    /// become necessary, and what is expected changes from chunk to chunk.
     pub fn expect(&mut self, bytes: usize) {
         self.len = 0;
-        if self.storage.len() < bytes {
+        if self.storage.len() + self.storage.len() / 8 < bytes {
             self.storage = Vec::new(); // both at a time would be held twice
             self.storage = vec![0; bytes.next_multiple_of(PAGES_BYTES)];
         }

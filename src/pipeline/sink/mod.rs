@@ -66,10 +66,41 @@ pub struct Inlets<'a> {
     pub blocks: &'a Pool<Block>,
 }
 
+/// Where a parser puts its parcels.
+pub enum Outlet<'a> {
+    /// On the way to the sink's threads.
+    Threads(Sender<Vec<Parcel>>),
+    /// Nowhere; the receipts go to the report at once.
+    Discard(Sender<Event>, &'a Pool<Block>),
+}
+
+impl Outlet<'_> {
+    /// Lets go of parcels. Says whether the sink is still there.
+    pub fn give(&self, parcels: Vec<Parcel>) -> bool {
+        match self {
+            Outlet::Threads(sender) => sender.send(parcels).is_ok(),
+            Outlet::Discard(events, blocks) => discard::settle(parcels, events, blocks),
+        }
+    }
+}
+
 impl Sink<'_> {
     /// Whether documents leave in the order of the input.
     pub fn is_ordered(&self) -> bool {
         matches!(self, Sink::Stdout(_))
+    }
+
+    /// A parser's way to the sink; `parcels` is that of its threads.
+    pub fn outlet<'a>(
+        &self,
+        parcels: &Sender<Vec<Parcel>>,
+        events: &Sender<Event>,
+        blocks: &'a Pool<Block>,
+    ) -> Outlet<'a> {
+        match self {
+            Sink::Discard => Outlet::Discard(events.clone(), blocks),
+            Sink::Stdout(_) | Sink::Directory { .. } | Sink::OpenSearch { .. } => Outlet::Threads(parcels.clone()),
+        }
     }
 
     /// Starts the sink's threads.
@@ -85,7 +116,7 @@ impl Sink<'_> {
             scope.spawn(move || stage(Stage::Sink, options, stop, work));
         };
         match self {
-            Sink::Discard => spawn(Box::new(move || discard::work(&parcels, &events, blocks))),
+            Sink::Discard => {} // see Outlet
             Sink::Stdout(output) => {
                 spawn(Box::new(move || stdout::work(&parcels, &events, blocks, stop, output)));
             }
