@@ -338,6 +338,11 @@ fn open_object(object: &Arc<Object>, stop: &Arc<Stop>) -> io::Result<Opened> {
 }
 
 fn open_stream(file: File, metadata: &Metadata, stop: &Arc<Stop>) -> io::Result<Opened> {
+    #[cfg(target_os = "linux")]
+    if metadata.file_type().is_fifo() {
+        // Where the system does not allow so much, it is slower.
+        let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+    }
     let patient = PatientReader { file, stop: Arc::clone(stop), can_wait: !metadata.file_type().is_file() };
     let stored_bytes_read = Arc::new(AtomicU64::new(0));
     let peeked = decode::peek(counted(patient, &stored_bytes_read), || stop.is_raised())?;
@@ -407,6 +412,11 @@ impl<R: Read> Read for Counted<R> {
         Ok(read)
     }
 }
+
+/// The room that a pipe is given, in bytes: what an ordinary user may ask for. With the usual 64 KiB its writer and we
+/// would wait for each other, and wake each other up, for every quarter of a chunk.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 1 << 20;
 
 /// How long a pipe may be silent before its reader is told that nothing is here yet.
 const PIPE_SILENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
