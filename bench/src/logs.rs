@@ -228,11 +228,23 @@ pub enum Kind {
     Escapes,
     /// Raw UTF-8 in the agent of each tenth line.
     Utf8,
+    /// A list of X-Forwarded-For in each line.
+    Forwarded,
+    /// Lines that end in CR LF.
+    CrLf,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 6] =
-        [Kind::VhostCombined, Kind::Common, Kind::CombinedIo, Kind::Users, Kind::Escapes, Kind::Utf8];
+    pub const ALL: [Kind; 8] = [
+        Kind::VhostCombined,
+        Kind::Common,
+        Kind::CombinedIo,
+        Kind::Users,
+        Kind::Escapes,
+        Kind::Utf8,
+        Kind::Forwarded,
+        Kind::CrLf,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -242,6 +254,8 @@ impl Kind {
             Kind::Users => "users",
             Kind::Escapes => "escapes_10",
             Kind::Utf8 => "utf8_10",
+            Kind::Forwarded => "forwarded",
+            Kind::CrLf => "crlf",
         }
     }
 
@@ -250,6 +264,8 @@ impl Kind {
         let (at, with, rest) = match self {
             _ if line.is_empty() => (0, String::new(), 0),
             Kind::VhostCombined => (0, "www.example.com:80 ".to_owned(), 0),
+            Kind::Forwarded => (0, "203.0.113.7, ".to_owned(), 0),
+            Kind::CrLf => (line.len(), "\r".to_owned(), line.len()),
             // Behind the request come the status and the size.
             Kind::Common => {
                 match quote(line, 2).and_then(|end| memchr::memchr_iter(b' ', &line[end..]).nth(2).map(|n| end + n)) {

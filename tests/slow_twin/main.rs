@@ -163,6 +163,26 @@ fn clean_lines_take_the_common_path() {
 }
 
 #[test]
+fn lists_of_clients_take_the_common_path() {
+    let mut rig = Rig::new(all_options().remove(0), Format::Combined);
+    let rest = "- - [19/Dec/2020:13:57:26 +0100] \"GET / HTTP/1.1\" 200 5 \"-\" \"agent\"\n";
+    let long = "10.0.0.1, ".repeat(60) + "10.0.0.2";
+    for (list, common) in [
+        ("1.2.3.4, 10.0.0.1", 1),
+        ("2001:db8::1, unknown, 10.0.0.1", 1),
+        (long.as_str(), 1),
+        (", 10.0.0.1", 0),
+        ("1.2.3.4,", 0),
+        ("1.2.3.4, \u{e9}", 0),
+    ] {
+        let line = format!("{list} {rest}");
+        rig.check(line.as_bytes(), 0);
+        rig.fill(0, line.as_bytes(), 0);
+        assert_eq!(rig.block.tally.common_path, common, "{line}");
+    }
+}
+
+#[test]
 fn formats_are_guessed() {
     for format in Format::ALL {
         assert_eq!(guess(&odd_log(format, 9, 300)), Some(format));

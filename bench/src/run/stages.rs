@@ -28,7 +28,7 @@ pub fn stages(bench: &Bench) -> Result<Part, Failure> {
     for kind in Kind::ALL {
         let goal = match kind {
             Kind::VhostCombined | Kind::Common | Kind::CombinedIo => 2.0,
-            Kind::Users | Kind::Escapes | Kind::Utf8 => 1.5,
+            Kind::Users | Kind::Escapes | Kind::Utf8 | Kind::Forwarded | Kind::CrLf => 1.5,
         };
         let told = bench.rows(&bench.logs.rewritten(kind)?, 1, "parse_serialize")?;
         let what = format!("parse and serialize, {}", kind.name());

@@ -36,10 +36,13 @@ pub(super) fn parse<'c, L: Lanes>(
         at = vhost.end as usize + 1;
     }
 
-    let client = word(lanes, text, at)?;
-    let after_client = client.end as usize;
+    let mut client = word(lanes, text, at)?;
+    let mut after_client = client.end as usize;
+    let mut forwarded = Span::NONE;
     if text[after_client - 1] == b',' {
-        return None; // a list
+        forwarded = list(lanes, text, client)?;
+        client = Span { start: client.start, end: client.end - 1 };
+        after_client = forwarded.end as usize;
     }
 
     // Nobody has an ident, and few have a user.
@@ -157,6 +160,8 @@ pub(super) fn parse<'c, L: Lanes>(
     } else if five == b" \"-\"\n" {
         extra = Span::new(at + 1, at + 4);
         (line_end, next) = (at + 4, at + 5);
+    } else if five.starts_with(b"\r\n") {
+        (line_end, next) = (at, at + 2);
     } else {
         let newline = at + memchr::memchr(b'\n', text.get(at..)?)?;
         line_end = if text[newline - 1] == b'\r' { newline - 1 } else { newline };
@@ -176,7 +181,7 @@ pub(super) fn parse<'c, L: Lanes>(
         line: Span::new(0, line_end),
         vhost,
         client,
-        forwarded: Span::NONE,
+        forwarded,
         ident,
         user,
         time,
@@ -238,6 +243,16 @@ fn quoted_end<L: Lanes>(lanes: L, text: &Window, mut at: usize) -> Option<usize>
 fn word<L: Lanes>(lanes: L, text: &Window, at: usize) -> Option<Span> {
     let end = word_end(lanes, text, at)?;
     (end > at && text[end] == b' ').then(|| Span::new(at, end))
+}
+
+/// The X-Forwarded-For list that begins with `first`, which ends in a comma: words up to the first without one.
+#[inline(never)]
+fn list<L: Lanes>(lanes: L, text: &Window, first: Span) -> Option<Span> {
+    let mut last = first;
+    while text[last.end as usize - 1] == b',' {
+        last = word(lanes, text, last.end as usize + 1)?;
+    }
+    (first.len() > 1).then_some(Span { start: first.start, end: last.end })
 }
 
 /// Where the target ends that holds `at`, which is the first byte that is not clean: at a space in the same line.

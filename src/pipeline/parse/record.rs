@@ -109,7 +109,7 @@ pub struct Record<'c> {
     /// Fields that may hold a quote, a backslash, a control character or a byte above 0x7f.
     pub dirty: Dirty,
     /// Whether it came by the common path. Such a record has a request of method (at most 16 bytes), target and
-    /// HTTP/d.d, a status of three digits, no `forwarded`, and a `text` of [`WINDOW_BYTES`].
+    /// HTTP/d.d, a status of three digits, and a `text` of [`WINDOW_BYTES`].
     pub common_path: bool,
 }
 

@@ -3,6 +3,8 @@
 //! As in parse there are two ways and one result. The common one stores constant text and clean fields 32 bytes wide,
 //! whatever their length, and lets the next store cover what was too much; the general one writes exactly.
 
+use std::io::Write;
+
 use super::buffer::Buffer;
 use super::file::{FileFacts, TAIL_BYTES};
 use super::head::{HEAD_BYTES, Head};
@@ -208,6 +210,11 @@ fn write_wide(
         out.copy::<32>(text, record.vhost);
         out.put(b"\"", 1);
     }
+    if !record.forwarded.is_empty() {
+        out.piece64(&plan.forwarded);
+        out.copy::<64>(text, record.forwarded);
+        out.put(b"\"", 1);
+    }
     if !record.bytes_in.is_empty() {
         out.piece32(&plan.bytes_in);
         out.copy16(text, record.bytes_in);
@@ -281,7 +288,14 @@ fn wanted_fields(record: &Record, context: Context, put: &mut impl FnMut(&[u8]))
     string(options.with_timestamp, schema::TIME_AS_WRITTEN, record.time);
     string(options.with_message, schema::MESSAGE, record.line);
     if options.with_source {
-        put(format!(",\"{}\":{}", schema::LOG_OFFSET.name(options.schema), context.offset).as_bytes());
+        put(b",\"");
+        put(schema::LOG_OFFSET.name(options.schema).as_bytes());
+        put(b"\":");
+        let mut digits = [0; 20];
+        let mut rest = &mut digits[..];
+        write!(rest, "{}", context.offset).expect("no number is longer");
+        let left = rest.len();
+        put(&digits[..20 - left]);
     }
     replaced
 }

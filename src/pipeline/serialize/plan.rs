@@ -124,6 +124,8 @@ pub struct Plan {
     pub(super) agent: Piece,
     /// `,"vhost":"`
     pub(super) vhost: Piece,
+    /// `,"x_forwarded_for":"`
+    pub(super) forwarded: Piece,
     /// `,"bytes_in":`
     pub(super) bytes_in: Piece,
     /// `,"bytes_out":`
@@ -161,6 +163,7 @@ impl Plan {
             referrer: Piece::short(&first_text(schema::REFERRER)),
             agent: Piece::short(&after_text(schema::AGENT)),
             vhost: Piece::short(&first_text(schema::VHOST)),
+            forwarded: Piece::new(&first_text(schema::X_FORWARDED_FOR)),
             bytes_in: Piece::short(&number(schema::BYTES_IN)),
             bytes_out: Piece::short(&number(schema::BYTES_OUT)),
             plain_tail: Vec::new(),
