@@ -18,7 +18,7 @@ const BOTH: [&str; 2] = ["--mask", "clientip,query"];
 
 #[track_caller]
 fn assert_hidden(text: &str) {
-    for secret in [".77", ":77", "dsl-77", "=h1dden", "?h1dden"] {
+    for secret in ["192.0.2.77", "100.77", "12.77,", "12.77\"", "77::77", "dsl-77", "=h1dden", "?h1dden"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
@@ -57,7 +57,7 @@ fn a_key_tells_clients_apart() {
     folder.write("other", "two\n");
     let client = |key: &str| {
         let ran = folder.parse(&["access.log", "--mask", "clientip", "--mask-key-file", key]).ends_with(0);
-        assert!(!String::from_utf8_lossy(&ran.stdout).contains(".77"));
+        assert!(!String::from_utf8_lossy(&ran.stdout).contains("192.0.2.77"));
         ran.documents()[0]["clientip"].as_str().unwrap().to_owned()
     };
     assert_eq!(client("key"), client("key"));
