@@ -23,7 +23,8 @@ pub struct SourceFlags {
     /// from where AWS's own tools take them (Google's and Azure's from their environment variables).
     /// Plain, gzip and zstd are told apart by their first bytes, never by name. Directories are searched all the way
     /// down. Files found in a directory or by a glob that hold no access lines (error logs, binaries) are skipped and
-    /// named; a file given by name is always read.
+    /// named; a file given by name is always read. What is packed by anything else (tar, xz, bzip2, zip) fails with the
+    /// command that unpacks it.
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<PathBuf>,
 
