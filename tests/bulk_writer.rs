@@ -471,6 +471,18 @@ fn one_document_of_two_megabytes_over_a_limit_of_one_is_rejected_alone() {
 }
 
 #[test]
+fn a_large_body_that_is_never_answered_goes_in_halves_even_if_it_is_the_first() {
+    let server = ScriptedServer::new([Act::CloseAbove(1 << 20)]);
+    let documents: Vec<String> = (0..200).map(|n| format!("{{\"n\":{n},\"x\":\"{}\"}}", "x".repeat(20_000))).collect();
+    let ran = run(&server, batch_of("a", documents));
+    assert_eq!(ran.error, None);
+    assert_eq!(ran.outcomes, outcomes(200, 0, 0, 0));
+    assert_eq!(server.ids().len(), 200);
+    assert!((256 << 10..=1 << 20).contains(&ran.stats.body_bytes), "{}", ran.stats.body_bytes);
+    assert!(server.seen().iter().any(|seen| seen.headers.contains_key("expect")), "asked first, after a loss");
+}
+
+#[test]
 fn answers_that_mean_too_large_halve() {
     let pressure = r#"{"error":{"type":"rejected_execution_exception","reason":"rejected execution of coordinating operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, coordinating_operation_bytes=228864, max_coordinating_and_primary_bytes=65536]"},"status":429}"#;
     let breaker = r#"{"error":{"root_cause":[],"type":"circuit_breaking_exception","reason":"[in_flight_requests] Data too large, data for [<http_request>] would be [40096/39.1kb], which is larger than the limit of [1024/1kb]","bytes_wanted":40096,"bytes_limit":1024},"status":429}"#;

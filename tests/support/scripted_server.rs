@@ -48,6 +48,9 @@ pub enum Act {
     Early413(usize),
     /// Answer 413 when the body is longer than this, having read it, as OpenSearch does; otherwise as `Index`.
     Late413(usize),
+    /// Read it and close when the body is longer than this, without an answer; otherwise as `Index`. As behind a proxy
+    /// whose 413 is lost on the way, after the buffers between have swallowed the body.
+    CloseAbove(usize),
     /// As `Index`, but one request at a time, each taking so long, while at most so many wait; to others say 429.
     Queue(usize, Duration),
     /// Wait so long, then go on with this.
@@ -292,7 +295,8 @@ fn perform(stream: &mut TcpStream, act: &Act, body: &[u8], shared: &Shared) -> s
         Act::AnswerWith(status, headers, text) => respond(stream, *status, headers, text.as_bytes())?,
         Act::Index | Act::Early413(_) => respond(stream, 200, "", indexed().as_bytes())?,
         Act::Late413(limit) if body.len() > *limit => respond(stream, 413, "", b"")?,
-        Act::Late413(_) => respond(stream, 200, "", indexed().as_bytes())?,
+        Act::CloseAbove(limit) if body.len() > *limit => return Ok(false),
+        Act::Late413(_) | Act::CloseAbove(_) => respond(stream, 200, "", indexed().as_bytes())?,
         Act::Items(decide) => respond(stream, 200, "", bulk_answer(&shared.index(body, *decide)).as_bytes())?,
         Act::RefuseIf(refuses, status, text) => {
             if pairs(body).iter().any(|(action, _)| refuses(action)) {

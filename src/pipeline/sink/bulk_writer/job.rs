@@ -17,7 +17,9 @@ pub(super) struct Job {
     pub(super) blocked: bool,
     /// Send them uncompressed.
     pub(super) plain: bool,
-    /// How often the connection broke while exactly these were being sent.
+    /// How often in a row exactly these got no sensible answer.
+    pub(super) unanswered: u32,
+    /// How often the connection broke while exactly these were being sent or their answer was awaited.
     pub(super) resets: u32,
     /// How often exactly these were answered 400.
     pub(super) bad_requests: u32,
@@ -40,6 +42,7 @@ impl Job {
             unsure: false,
             blocked: false,
             plain: false,
+            unanswered: 0,
             resets: 0,
             bad_requests: 0,
             strikes: 0,
@@ -55,6 +58,7 @@ impl Job {
         let mut job = Job { documents, ..self.clone() };
         if !same {
             // These count for exactly the same body.
+            job.unanswered = 0;
             job.resets = 0;
             job.bad_requests = 0;
         }

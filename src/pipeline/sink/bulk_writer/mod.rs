@@ -134,7 +134,7 @@ impl<'d> BulkWriter<'d> {
         let attempt = Attempt {
             documents: count_of_documents,
             body_bytes,
-            sent: job.sent,
+            unanswered: job.unanswered,
             resets: job.resets,
             bad_requests: job.bad_requests,
             compressed: to.client.compresses(host) && !self.is_plain(&job),
@@ -271,10 +271,13 @@ impl<'d> BulkWriter<'d> {
         match came {
             Ok(head) if head.status == 200 => {
                 let reading = answer::read(&self.answer, documents, &mut self.items);
-                count(&to.stats.lost, u64::from(matches!(reading, Reading::Unreadable(_))));
+                let lost = matches!(reading, Reading::Unreadable(_));
+                count(&to.stats.lost, u64::from(lost));
+                job.unanswered = if lost { job.unanswered + 1 } else { 0 };
                 (Came::Read(reading), head.host)
             }
             Ok(head) => {
+                job.unanswered = 0;
                 let refusal = Refusal::read(&head, &self.answer);
                 count(&to.stats.failed, u64::from(refusal.status >= 500));
                 let compressed = to.client.compresses(head.host) && !self.is_plain(job);
@@ -286,7 +289,9 @@ impl<'d> BulkWriter<'d> {
             }
             Err(failure) => {
                 count(&to.stats.lost, 1);
-                job.resets += u32::from(failure.fault == Fault::ResetWhileSending);
+                job.unanswered += 1;
+                let broke = matches!(failure.fault, Fault::ResetWhileSending | Fault::ClosedWithoutAnswer);
+                job.resets += u32::from(broke);
                 (Came::Failed(failure.fault), failure.host)
             }
         }

@@ -61,9 +61,10 @@ pub struct Attempt {
     pub documents: u32,
     /// Bytes of its body, uncompressed.
     pub body_bytes: usize,
-    /// How often these documents were sent, this time included.
-    pub sent: u32,
-    /// How often the connection broke while exactly these documents were being sent, this time included.
+    /// How often in a row exactly these documents got no sensible answer, this time included.
+    pub unanswered: u32,
+    /// How often the connection broke while exactly these documents were being sent or their answer was awaited, this
+    /// time included.
     pub resets: u32,
     /// How often the request was answered 400, this time included.
     pub bad_requests: u32,
@@ -77,8 +78,11 @@ pub struct Attempt {
 
 /// How often a request without a sensible answer is sent before the first that has one.
 pub const FIRST_TRIES_MAX: u32 = 3;
-/// After how many connections broken while sending the same body it is taken to be too large for somebody.
+/// After how many connections broken over the same body it is taken to be too large for somebody.
 pub const RESETS_MAX: u32 = 2;
+/// A body of this size is too large for nobody (bytes): if the connection is closed without an answer, that is not why.
+/// nginx and its kin begin to refuse at 1 MiB.
+pub const SURELY_SMALL_BYTES: usize = 128 << 10;
 /// After how many 400s for the same body the culprit is looked for.
 pub const BAD_REQUESTS_MAX: u32 = 2;
 
@@ -163,6 +167,12 @@ fn decide_fault(fault: &Fault, attempt: &Attempt) -> Decision {
             Decision::Halve { shrink: true, unsure: false }
         }
         Fault::ResetWhileSending => Decision::Again { unsure: false, busy: false, after: None },
+        // The same; but a megabyte or two fits into the buffers on the way, and then all of it seems to have been sent.
+        Fault::ClosedWithoutAnswer
+            if attempt.resets >= RESETS_MAX && !alone && attempt.body_bytes > SURELY_SMALL_BYTES =>
+        {
+            Decision::Halve { shrink: true, unsure: true }
+        }
         Fault::AnswerTooLong if !alone => Decision::Halve { shrink: false, unsure: true },
         Fault::TimedOutSending
         | Fault::TimedOutWaiting
@@ -172,7 +182,7 @@ fn decide_fault(fault: &Fault, attempt: &Attempt) -> Decision {
         | Fault::NotHttp
         | Fault::SpeaksTls
         | Fault::Other(_) => {
-            if !attempt.accepted_before && attempt.sent >= FIRST_TRIES_MAX {
+            if !attempt.accepted_before && attempt.unanswered >= FIRST_TRIES_MAX {
                 Decision::Stop
             } else {
                 Decision::Again { unsure: fault.may_have_arrived(), busy: false, after: None }
@@ -197,7 +207,7 @@ pub fn decide(came: &Came, attempt: &Attempt) -> Decision {
     match came {
         Came::Read(Reading::AllCreated | Reading::Items) => Decision::Items,
         Came::Read(Reading::Unreadable(Unreadable::NotBulk | Unreadable::Miscounted)) => {
-            if !attempt.accepted_before && attempt.sent >= FIRST_TRIES_MAX {
+            if !attempt.accepted_before && attempt.unanswered >= FIRST_TRIES_MAX {
                 Decision::Stop
             } else {
                 Decision::Again { unsure: true, busy: false, after: None }
@@ -218,7 +228,7 @@ mod tests {
         Attempt {
             documents: 10,
             body_bytes: 5000,
-            sent: 1,
+            unanswered: 1,
             accepted_before: true,
             reached_before: true,
             ..Attempt::default()
@@ -250,7 +260,7 @@ mod tests {
         check(200, r#"{"errors":false}"#, many(), again(true, false));
         check(200, "<html>", many(), again(true, false));
         check(200, "<html>", first(), again(true, false));
-        check(200, "<html>", Attempt { sent: 3, ..first() }, Decision::Stop);
+        check(200, "<html>", Attempt { unanswered: 3, ..first() }, Decision::Stop);
         // 413: no body, no content type.
         check(413, "", many(), halve);
         check(413, "<html>nginx</html>", many(), halve);
@@ -357,6 +367,11 @@ mod tests {
             Decision::Halve { shrink: true, unsure: false },
         );
         check(Fault::ResetWhileSending, Attempt { resets: 2, documents: 1, ..many() }, again(false));
+        let large = |resets| Attempt { resets, body_bytes: 1 << 20, ..many() };
+        check(Fault::ClosedWithoutAnswer, large(1), again(true));
+        check(Fault::ClosedWithoutAnswer, large(2), Decision::Halve { shrink: true, unsure: true });
+        check(Fault::ClosedWithoutAnswer, Attempt { documents: 1, ..large(2) }, again(true));
+        check(Fault::ClosedWithoutAnswer, Attempt { resets: 2, ..many() }, again(true));
         check(Fault::AnswerTooLong, many(), Decision::Halve { shrink: false, unsure: true });
         for fault in [
             Fault::TimedOutSending,
@@ -368,7 +383,7 @@ mod tests {
         ] {
             check(fault.clone(), many(), again(true));
             check(fault.clone(), first(), again(true));
-            check(fault, Attempt { sent: FIRST_TRIES_MAX, ..first() }, Decision::Stop);
+            check(fault, Attempt { unanswered: FIRST_TRIES_MAX, ..first() }, Decision::Stop);
         }
     }
 }
