@@ -120,7 +120,8 @@ fn ask(options: &Options) -> Result<(Option<String>, Keys)> {
     })?
 }
 
-fn loader(options: &Options) -> ConfigLoader {
+/// The search itself, over our TLS and through the proxies that the environment names.
+pub(crate) fn loader(options: &Options) -> ConfigLoader {
     let client = Builder::new().build_with_connector_fn(|settings, components| {
         let tls = tls::Provider::Rustls(CryptoMode::Ring);
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());

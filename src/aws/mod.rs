@@ -19,6 +19,8 @@ use std::time::SystemTime;
 
 #[cfg(feature = "aws")]
 pub use chain::Chain;
+#[cfg(feature = "aws")]
+pub(crate) use chain::loader;
 pub use complaint::Complaint;
 #[cfg(not(feature = "aws"))]
 pub use lacking::{Chain, Signer};

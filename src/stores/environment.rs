@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::Mutex;
+
+use crate::aws;
 
 /// Where S3 has been from the start. Whoever names no region starts here, and is sent on.
 const REGION_DEFAULT: &str = "us-east-1";
@@ -27,15 +28,10 @@ pub struct Environment {
 impl Environment {
     /// Looks around. Nothing is asked of the network.
     pub async fn load() -> Environment {
-        let tls = Provider::Rustls(CryptoMode::Ring);
         let region = RegionProviderChain::first_try(aws_config::environment::EnvironmentVariableRegionProvider::new())
             .or_else(aws_config::profile::ProfileFileRegionProvider::new())
             .or_else(Region::new(REGION_DEFAULT));
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(region)
-            .http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
-            .load()
-            .await;
+        let config = aws::loader(&aws::Options::default()).region(region).load().await;
         Environment { config, known: Mutex::default() }
     }
 

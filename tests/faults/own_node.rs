@@ -18,7 +18,7 @@ pub struct OwnNode {
 }
 
 impl OwnNode {
-    /// Starts one with these settings (`key=value`). It takes about ten seconds.
+    /// Starts one with these settings (`key=value`). It takes about twenty seconds.
     pub fn start(test: &str, settings: &[&str]) -> OwnNode {
         static NODES: AtomicU32 = AtomicU32::new(0);
         let nth = NODES.fetch_add(1, Ordering::Relaxed);
@@ -28,7 +28,7 @@ impl OwnNode {
         let port = (20_000 + process::id() % 5_000 * 2 + nth * 211..30_000)
             .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port as u16)).is_ok())
             .expect("a free port");
-        let mut options = vec!["--port".to_owned(), port.to_string(), "--fast".into(), "--heap".into(), "512m".into()];
+        let mut options = vec!["--port".to_owned(), port.to_string(), "--heap".into(), "512m".into()];
         if let Ok(version) = std::env::var("LOGHAUL_TEST_VERSION") {
             options.extend(["--version".into(), version]);
         }
