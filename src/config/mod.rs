@@ -561,8 +561,7 @@ fn memory_plan(
     let plan =
         MemoryPlan::new(&memory::Need { memory: flags.memory, cores, threads, line_bytes_max, objects, server })?;
     if objects {
-        let each = plan.read_ahead_bytes / u64::from(plan.readers);
-        sources.stores.read_ahead_bytes = usize::try_from(each).unwrap_or(usize::MAX);
+        sources.stores.read_ahead_bytes = usize::try_from(plan.read_ahead_bytes).unwrap_or(usize::MAX);
     }
     Ok(plan)
 }
@@ -748,7 +747,7 @@ mod tests {
         if cfg!(feature = "aws") {
             let config = typed.unwrap();
             assert!(config.sources.has_objects() && config.sources.stores.sign);
-            assert_eq!(config.memory.total_bytes, 88 << 20);
+            assert_eq!(config.memory.total_bytes, 104 << 20);
         } else {
             assert_eq!(
                 typed.unwrap_err(),

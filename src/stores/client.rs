@@ -15,6 +15,7 @@ use super::location::{Location, Scheme};
 use super::object::Object;
 use super::options::Options;
 use super::patience::Patience;
+use super::room::Room;
 use super::verdict::{Task, Trouble};
 use crate::error::Result;
 
@@ -22,6 +23,7 @@ use crate::error::Result;
 pub struct Stores {
     border: Arc<Border>,
     options: Arc<Options>,
+    room: Arc<Room>,
     environment: OnceLock<Arc<Environment>>,
     buckets: Mutex<HashMap<Location, Arc<Bucket>>>,
     notices: Arc<Mutex<Vec<String>>>,
@@ -37,6 +39,7 @@ impl Stores {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Stores {
             border: Arc::new(Border::new(given_up)?),
+            room: Arc::new(Room::new(options.read_ahead_bytes)),
             options: Arc::new(options),
             environment: OnceLock::new(),
             buckets: Mutex::default(),
@@ -61,7 +64,7 @@ impl Stores {
             etag: meta.e_tag,
             version: meta.version,
             modified: meta.last_modified.into(),
-            read_ahead_bytes: self.options.read_ahead_bytes,
+            room: Arc::clone(&self.room),
         };
         Ok(Object::new(facts, &self.border))
     }
@@ -72,7 +75,7 @@ impl Stores {
     /// If the options do not fit together.
     pub fn list(&self, location: &Location) -> Result<Objects, Failure> {
         let bucket = self.bucket(location)?;
-        Ok(Objects::new(location, bucket, &self.border, self.options.read_ahead_bytes))
+        Ok(Objects::new(location, bucket, &self.border, &self.room))
     }
 
     /// What the user should know, since this was asked last.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore};
 
 use super::border::{Begun, Border};
 use super::bucket::Bucket;
@@ -20,12 +20,16 @@ use super::keys;
 use super::location::Location;
 use super::patience::Patience;
 use super::reading::{Ahead, BEGUN_BYTES, Reading};
+use super::room::{Room, Share};
 use super::verdict::{Task, Trouble};
 
 /// Objects of at least this many bytes are read in parts.
 const IN_PARTS_BYTES_MIN: u64 = 4 << 20;
-/// How many parts are under way or here.
+/// How many parts are under way, beside the one that is being read.
 const PARTS: usize = 4;
+/// As large as a part gets, in bytes: what AWS's own tools ask for at a time. Each request costs the store and us as much
+/// as some hundred kilobytes.
+const PART_BYTES_MAX: usize = 8 << 20;
 
 /// What is known of an object since it was listed or looked at.
 pub struct Facts {
@@ -36,20 +40,17 @@ pub struct Facts {
     pub etag: Option<String>,
     pub version: Option<String>,
     pub modified: SystemTime,
-    pub read_ahead_bytes: usize,
+    pub room: Arc<Room>,
 }
 
 /// Begins to fetch an object from `start` on.
 pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
     let (sender, fetched) = unbounded_channel();
-    let ahead = Arc::new(Ahead {
-        permits: Semaphore::new(BEGUN_BYTES),
-        taken: Notify::new(),
-        bytes_max: facts.read_ahead_bytes.max(BEGUN_BYTES),
-    });
-    let (facts, pipe) = (Arc::clone(facts), Pipe { sender, ahead: Arc::clone(&ahead) });
+    let ahead = Arc::new(Ahead { share: Share::of(&facts.room), taken: Notify::new() });
+    let facts = Arc::clone(facts);
+    let mut pipe = Pipe { sender, ahead: Arc::clone(&ahead), begun: 0, wanted: false };
     let task = border.begin(async move {
-        if let Err(failure) = deliver(&facts, start, &pipe).await {
+        if let Err(failure) = deliver(&facts, start, &mut pipe).await {
             let _ = pipe.sender.send(Err(failure)); // whoever read it has gone
         }
     });
@@ -61,7 +62,8 @@ pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
         current: Bytes::new(),
         first: Bytes::new(),
         failure: None,
-        taken: false,
+        wanted: false,
+        begun: 0,
     }
 }
 
@@ -69,24 +71,39 @@ pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
 struct Pipe {
     sender: UnboundedSender<Result<Bytes, Failure>>,
     ahead: Arc<Ahead>,
+    /// How many of the first bytes are through; up to [`BEGUN_BYTES`] take no room.
+    begun: usize,
+    /// Whether somebody reads it.
+    wanted: bool,
 }
 
 impl Pipe {
-    /// Waits until `bytes` more may be here, or as many as may be here at all.
-    async fn room(&self, bytes: usize) {
-        let permits = u32::try_from(bytes.min(self.ahead.bytes_max)).unwrap_or(u32::MAX);
-        let permits = self.ahead.permits.acquire_many(permits).await;
-        permits.expect("nobody closes it").forget();
+    /// Hands on bytes as they come, once there is room for them.
+    async fn give(&mut self, bytes: Bytes) {
+        let begins = bytes.len().min(BEGUN_BYTES - self.begun);
+        self.begun += begins;
+        if bytes.len() > begins {
+            self.wanted().await;
+            self.ahead.share.take(bytes.len() - begins).await;
+        }
+        self.give_paid(bytes);
     }
 
-    /// The same without waiting. Says whether there was room.
-    fn room_now(&self, bytes: usize) -> bool {
-        let permits = u32::try_from(bytes.min(self.ahead.bytes_max)).unwrap_or(u32::MAX);
-        self.ahead.permits.try_acquire_many(permits).map(|permits| permits.forget()).is_ok()
+    /// Hands on bytes for which there was room.
+    fn give_paid(&self, bytes: Bytes) {
+        let _ = self.sender.send(Ok(bytes)); // whoever read it has gone, and so will this task
+    }
+
+    /// Waits until somebody reads it.
+    async fn wanted(&mut self) {
+        if !self.wanted {
+            self.ahead.taken.notified().await;
+            self.wanted = true;
+        }
     }
 }
 
-async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &Pipe) -> Result<(), Failure> {
+async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &mut Pipe) -> Result<(), Failure> {
     let end = facts.bytes;
     if start >= end {
         return Ok(());
@@ -97,8 +114,8 @@ async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &Pipe) -> Result<(), Fail
     // Nobody may want more than the first bytes.
     let first = start..start + BEGUN_BYTES as u64;
     fetch(facts, first.clone(), Out::Pipe(pipe)).await?;
-    pipe.ahead.taken.notified().await;
-    let part_bytes = (pipe.ahead.bytes_max / PARTS) as u64;
+    pipe.wanted().await;
+    let part_bytes = (facts.room.bytes() / (PARTS + 1)).clamp(1, PART_BYTES_MAX) as u64;
     let mut next = first.end;
     let mut parts: VecDeque<Begun<Result<Vec<Bytes>, Failure>>> = VecDeque::new();
     loop {
@@ -106,8 +123,8 @@ async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &Pipe) -> Result<(), Fail
             let range = next..end.min(next + part_bytes);
             let bytes = (range.end - range.start) as usize;
             if parts.is_empty() {
-                pipe.room(bytes).await;
-            } else if !pipe.room_now(bytes) {
+                pipe.ahead.share.take(bytes).await;
+            } else if !pipe.ahead.share.take_now(bytes) {
                 break;
             }
             next = range.end;
@@ -120,27 +137,23 @@ async fn deliver(facts: &Arc<Facts>, start: u64, pipe: &Pipe) -> Result<(), Fail
         }
         let Some(part) = parts.pop_front() else { return Ok(()) };
         for bytes in part.done().await? {
-            let _ = pipe.sender.send(Ok(bytes));
+            pipe.give_paid(bytes);
         }
     }
 }
 
 /// Where bytes go.
 enum Out<'a> {
-    /// To the reader, with a permit for each.
-    Pipe(&'a Pipe),
-    /// Into memory for which there are permits.
+    /// To the reader.
+    Pipe(&'a mut Pipe),
+    /// Into memory for which there is room.
     Held(&'a mut Vec<Bytes>),
 }
 
 impl Out<'_> {
     async fn give(&mut self, bytes: Bytes) {
         match self {
-            Out::Pipe(pipe) => {
-                let permits = bytes.len();
-                let _ = pipe.sender.send(Ok(bytes));
-                pipe.room(permits).await;
-            }
+            Out::Pipe(pipe) => pipe.give(bytes).await,
             Out::Held(held) => held.push(bytes),
         }
     }

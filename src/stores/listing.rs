@@ -14,6 +14,7 @@ use super::keys;
 use super::location::Location;
 use super::object::Object;
 use super::patience::Patience;
+use super::room::Room;
 use super::verdict::{Task, Trouble};
 
 /// The objects whose keys begin with a prefix, in the store's order, which is that of their keys.
@@ -21,7 +22,7 @@ pub struct Objects {
     location: Location,
     bucket: Arc<Bucket>,
     border: Arc<Border>,
-    read_ahead_bytes: usize,
+    room: Arc<Room>,
     page: std::vec::IntoIter<ObjectMeta>,
     next: Option<Begun<Result<Page, Failure>>>,
     listed: u64,
@@ -34,18 +35,13 @@ struct Page {
 
 impl Objects {
     /// Those whose keys begin with that of `location`. The first page is asked for at once.
-    pub(super) fn new(
-        location: &Location,
-        bucket: Arc<Bucket>,
-        border: &Arc<Border>,
-        read_ahead_bytes: usize,
-    ) -> Objects {
+    pub(super) fn new(location: &Location, bucket: Arc<Bucket>, border: &Arc<Border>, room: &Arc<Room>) -> Objects {
         let next = border.begin(page(location.clone(), Arc::clone(&bucket), None));
         Objects {
             location: location.clone(),
             bucket,
             border: Arc::clone(border),
-            read_ahead_bytes,
+            room: Arc::clone(room),
             page: Vec::new().into_iter(),
             next: Some(next),
             listed: 0,
@@ -61,7 +57,7 @@ impl Objects {
             etag: meta.e_tag,
             version: meta.version,
             modified: meta.last_modified.into(),
-            read_ahead_bytes: self.read_ahead_bytes,
+            room: Arc::clone(&self.room),
         };
         Object::new(facts, &self.border)
     }

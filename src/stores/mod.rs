@@ -27,6 +27,8 @@ mod reading; // its bytes, blocking
 #[cfg(feature = "aws")]
 mod fetch; // where they come from, in the background
 #[cfg(feature = "aws")]
+mod room; // how much of all of them may be here
+#[cfg(feature = "aws")]
 mod after; // deleted or moved, once nobody needs it here
 #[cfg(feature = "aws")]
 mod bucket; // the client of a bucket, and where it is

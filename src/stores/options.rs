@@ -7,12 +7,12 @@ pub struct Options {
     pub endpoint_url: Option<String>,
     /// Whether requests are signed; not so for what is public.
     pub sign: bool,
-    /// How much of an object may be here before it is wanted, for each object that is being read, in bytes.
+    /// How much of all objects that are being read may be here before it is wanted, in bytes.
     pub read_ahead_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { endpoint_url: None, sign: true, read_ahead_bytes: 8 << 20 }
+        Options { endpoint_url: None, sign: true, read_ahead_bytes: 32 << 20 }
     }
 }

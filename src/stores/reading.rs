@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{Notify, Semaphore};
 
 use super::border::{Begun, Border};
 use super::failure::Failure;
+use super::room::Share;
 
 /// How much of an object that has no reader yet may be here, in bytes: enough to tell what it is.
 pub const BEGUN_BYTES: usize = 256 << 10;
@@ -18,7 +19,7 @@ pub const BEGUN_BYTES: usize = 256 << 10;
 /// The bytes of an object, from some place on.
 #[derive(Debug)]
 pub struct Reading {
-    /// What was fetched; each byte has its permit.
+    /// What was fetched.
     pub(super) fetched: UnboundedReceiver<Result<Bytes, Failure>>,
     pub(super) ahead: Arc<Ahead>,
     pub(super) border: Arc<Border>,
@@ -30,25 +31,24 @@ pub struct Reading {
     pub(super) first: Bytes,
     /// Whoever asks again is told again.
     pub(super) failure: Option<Failure>,
-    pub(super) taken: bool,
+    pub(super) wanted: bool,
+    /// How many of the first bytes were read; up to [`BEGUN_BYTES`] took no room.
+    pub(super) begun: usize,
 }
 
 /// How far fetching may be ahead of reading.
 #[derive(Debug)]
 pub struct Ahead {
-    /// Bytes that may still come.
-    pub permits: Semaphore,
+    /// What was fetched and not read has its room, but for the first bytes.
+    pub share: Share,
     /// Told when somebody reads.
     pub taken: Notify,
-    /// How many bytes may be here once somebody does.
-    pub bytes_max: usize,
 }
 
 impl Reading {
     /// Somebody reads it from now on.
     pub(super) fn is_wanted(&mut self) {
-        if !std::mem::replace(&mut self.taken, true) {
-            self.ahead.permits.add_permits(self.ahead.bytes_max.saturating_sub(BEGUN_BYTES));
+        if !std::mem::replace(&mut self.wanted, true) {
             self.ahead.taken.notify_one();
         }
     }
@@ -102,7 +102,9 @@ impl Read for Reading {
         }
         let read = self.current.len().min(buffer.len());
         self.current.copy_to_slice(&mut buffer[..read]);
-        self.ahead.permits.add_permits(read);
+        let begun = read.min(BEGUN_BYTES - self.begun);
+        self.begun += begun;
+        self.ahead.share.give_back(read - begun);
         Ok(read)
     }
 }
