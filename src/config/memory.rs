@@ -33,7 +33,7 @@ const DECODER_BYTES: u64 = 4 * MIB;
 /// Threads, connections and TLS that object stores take, and the heads of objects that are begun ahead of time.
 const STORES_BYTES: u64 = 8 * MIB;
 /// What is read ahead of objects, for each reader, from large to small. They share it: one object alone has all of it.
-const READ_AHEAD_BYTES: [u64; 4] = [16 * MIB, 8 * MIB, 4 * MIB, MIB];
+const READ_AHEAD_BYTES: [u64; 3] = [10 * MIB, 4 * MIB, MIB];
 
 /// Chunks from large to small. 256 KiB fits into a core's own cache and still costs nothing per line.
 const CHUNK_BYTES: [u64; 3] = [256 * KIB, 128 * KIB, 64 * KIB];
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn objects_are_read_ahead() {
         let plan = MemoryPlan::new(&Need { objects: true, ..NEED }).unwrap();
-        assert_eq!((plan.total_bytes, plan.readers, plan.read_ahead_bytes), (104 * MIB, 2, 32 * MIB));
+        assert_eq!((plan.total_bytes, plan.readers, plan.read_ahead_bytes), (92 * MIB, 2, 20 * MIB));
         assert_eq!((plan.writers_max, plan.body_bytes), (3, 5 * MIB));
         let small = MemoryPlan::new(&Need { objects: true, memory: Some(40 * MIB), ..NEED }).unwrap();
         assert_eq!((small.readers, small.read_ahead_bytes), (2, 2 * MIB));

@@ -747,7 +747,7 @@ mod tests {
         if cfg!(feature = "aws") {
             let config = typed.unwrap();
             assert!(config.sources.has_objects() && config.sources.stores.sign);
-            assert_eq!(config.memory.total_bytes, 104 << 20);
+            assert_eq!(config.memory.total_bytes, 92 << 20);
         } else {
             assert_eq!(
                 typed.unwrap_err(),

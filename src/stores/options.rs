@@ -13,6 +13,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { endpoint_url: None, sign: true, read_ahead_bytes: 32 << 20 }
+        Options { endpoint_url: None, sign: true, read_ahead_bytes: 20 << 20 }
     }
 }
