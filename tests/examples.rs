@@ -70,15 +70,21 @@ fn units_are_units() {
 
 /// Runs the nightly script with a load that ends with this code; gives its own, how often it tried, and what its hook got.
 fn night(code: i32) -> (Option<i32>, usize, String) {
+    night_of("tried", code)
+}
+
+/// The same with a load that says this, and then how it was called.
+fn night_of(says: &str, code: i32) -> (Option<i32>, usize, String) {
     let folder = Folder::new();
     let here = folder.path().display().to_string();
-    let load = script(&folder, "load", &format!("#!/bin/bash\necho tried \"$@\" | tee -a {here}/tries\nexit {code}\n"));
+    let load =
+        script(&folder, "load", &format!("#!/bin/bash\necho '{says}' \"$@\" | tee -a {here}/tries\nexit {code}\n"));
     let hook = script(&folder, "hook", &format!("#!/bin/bash\necho \"$1\" \"$(cat \"$2\")\" > {here}/told\n"));
     let mut night = Command::new("bash");
     night.arg(nightly("loghaul-nightly")).env("LOGHAUL_NIGHTLY_PROGRAM", load).env("LOGHAUL_NIGHTLY_HOOK", hook);
     night.env("LOGHAUL_NIGHTLY_STATE", folder.path().join("state")).env("LOGHAUL_NIGHTLY_RETRY_SECONDS", "0");
     let output = run(&mut night);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("tried load"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("{says} load")), "{output:?}");
     let left: Vec<_> = fs::read_dir(folder.path().join("state")).expect("a folder").flatten().collect();
     assert_eq!(left.len(), 1, "only the lock is left: {left:?}");
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
@@ -92,6 +98,16 @@ fn a_night_for_each_way_a_load_can_end() {
     assert_eq!(night(1), (Some(1), 1, "1 tried load".to_owned()));
     // Stopped early: the same again goes on.
     assert_eq!(night(4), (Some(4), 3, "4 tried load".to_owned()));
+}
+
+#[test]
+fn a_cluster_that_is_away_from_the_start_is_tried_again_too() {
+    let folder = Folder::new();
+    folder.write("access.log", "");
+    let nobody = folder.run(&["load", "access.log", "--to", "http://127.0.0.1:1", "--no-ledger"]).ends_with(1);
+    let said = nobody.stderr.lines().last().expect("a sentence").replace('\'', "");
+    let (code, tries, _) = night_of(&said, 1);
+    assert_eq!((code, tries), (Some(1), 3), "{said}");
 }
 
 /// What sends mail is set-group-ID: in a unit that takes no new rights it could not. So that unit leaves the telling to

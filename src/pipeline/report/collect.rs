@@ -15,9 +15,10 @@ use super::dead_letters;
 use super::event::{Close, Event, Opening};
 use super::lines_file::LinesFile;
 use super::progress::Counters;
-use super::receipt::{FileId, Receipt};
+use super::receipt::{DeadLetter, FileId, Receipt};
 use super::totals::{FileReport, FileStatus, FormatUsed, Report};
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::pipeline::source::OpenFile;
 use crate::pipeline::stop::{Reason, Stop};
 
@@ -96,6 +97,8 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 
 /// How many of a file's indices are remembered. Beyond that a deleted index may go unnoticed.
 const INDICES_MAX: usize = 1000;
+/// How much of OpenSearch's reason a note tells, in characters.
+const REASON_WIDTH_MAX: usize = 240;
 
 /// Lines of one receipt that are to be kept.
 #[derive(Debug, Default)]
@@ -268,6 +271,11 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         }
         open.report.counts.add_receipt(&receipt);
         let moved = open.coverage.settle(&receipt);
+        if self.rejected == 0
+            && let Some(letter) = receipt.dead_letters.first()
+        {
+            self.report.note(first_rejected(letter, &open.report.uri));
+        }
         self.rejected += receipt.outcomes.rejected;
         self.documents += receipt.outcomes.documents();
         let kept = self.keep.take(&mut receipt, &open.report.uri);
@@ -391,4 +399,18 @@ impl<F: FnMut(Progress<'_>) -> Result<()>> Collector<F> {
         }
         self.report
     }
+}
+
+/// Why the first document was rejected: most others will have the same reason, and whoever sees it here need not open the
+/// dead letters.
+fn first_rejected(letter: &DeadLetter, uri: &str) -> String {
+    let shown = |text: &str| escape::shown_within(text.as_bytes(), REASON_WIDTH_MAX);
+    format!(
+        "the first document rejected, from byte {} of {}: HTTP {}, {}: {}",
+        letter.offset,
+        escape::shown(uri.as_bytes()),
+        letter.status,
+        shown(&letter.error_type),
+        shown(&letter.reason)
+    )
 }
