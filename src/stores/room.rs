@@ -19,7 +19,7 @@ impl Room {
         Room { free: Semaphore::new(bytes), bytes }
     }
 
-    /// Room for so many bytes or more.
+    /// How many bytes there is room for in all.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
