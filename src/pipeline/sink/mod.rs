@@ -9,6 +9,7 @@ pub mod bulk_writer; // sends a batch until each of its documents has an outcome
 pub mod answer; // what a bulk answer says about each document
 pub mod retry; // what an answer means: one match, no I/O
 pub mod pace; // how much at once: writers, bytes, documents a second
+mod writers; // how many requests may be in flight, found out by trying
 pub mod breaker; // while the cluster refuses: one probe a second, of all writers together
 pub mod destination; // what all writers share: client, pace, breaker, counts
 

@@ -1,13 +1,13 @@
 //! [`Pace`]: how much is sent at once. Shared by all writers.
 //!
-//! Three quantities, each with its own signal. *Writers*: more while all goes well, fewer when the cluster says that
-//! it is busy (additive increase, multiplicative decrease, as TCP does, and for the same reason: nobody tells us the
-//! right number, and others use the cluster too). *Body bytes*: smaller only when an answer says that a body was too
-//! large, and larger again after a while, for limits change and proxies move. *Documents a second*: a user's wish.
+//! Three quantities, each with its own signal. *[`Writers`]*: more while all goes well, fewer when the cluster says that
+//! it is busy. *Body bytes*: smaller only when an answer says that a body was too large, and larger again after a while,
+//! for limits change and proxies move. *Documents a second*: a user's wish.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::writers::Writers;
 use crate::pipeline::stop::Stop;
 
 /// What the user, or `config`, allows.
@@ -35,10 +35,9 @@ const BODY_BYTES_MIN: usize = 1 << 10;
 const CEILING_KEPT: Duration = Duration::from_secs(300);
 /// How long a writer looks away between two looks at whether it may send.
 const LOOK: Duration = Duration::from_millis(5);
-/// What is left of the number of writers after the cluster said that it is busy.
-const DECREASE: f64 = 0.7;
-/// No second decrease within this time: requests that were in flight together are one signal.
-const DECREASE_PAUSE_MIN: Duration = Duration::from_millis(250);
+/// A refusal says nothing of the number of writers if its request began before the last decrease, or so soon after it
+/// that those before were still being worked off.
+const DECREASE_SHOWS: Duration = Duration::from_millis(250);
 
 /// How much is sent at once.
 #[derive(Debug)]
@@ -51,13 +50,8 @@ pub struct Pace {
 struct State {
     /// Requests in flight.
     in_flight: usize,
-    /// How many may be; from 1 to `writers_max`. The fraction counts up to the next one.
-    writers: f64,
-    /// How many were too many the last time; none while the cluster never said that it is busy.
-    too_many: Option<f64>,
+    writers: Writers,
     decreased_at: Option<Instant>,
-    /// A running mean of how long a request takes.
-    request_seconds: f64,
     body_bytes: usize,
     /// When to try larger bodies again; none while they are at their largest.
     ceiling_until: Option<Instant>,
@@ -71,7 +65,7 @@ struct State {
 #[derive(Debug)]
 pub struct Turn<'p> {
     pace: &'p Pace,
-    started: Instant,
+    began: Instant,
 }
 
 impl Pace {
@@ -83,10 +77,8 @@ impl Pace {
             options,
             state: Mutex::new(State {
                 in_flight: 0,
-                writers: writers as f64,
-                too_many: None,
+                writers: Writers::new(writers, options.writers_max),
                 decreased_at: None,
-                request_seconds: 0.0,
                 body_bytes: options.body_bytes_max,
                 ceiling_until: None,
                 taken_bytes: 0,
@@ -101,12 +93,12 @@ impl Pace {
         loop {
             {
                 let mut state = self.lock();
-                if state.in_flight < state.writers as usize || stop.is_raised() {
+                if state.in_flight < state.writers.now() || stop.is_raised() {
                     if stop.gives_up() {
                         return None;
                     }
                     state.in_flight += 1;
-                    return Some(Turn { pace: self, started: Instant::now() });
+                    return Some(Turn { pace: self, began: Instant::now() });
                 }
             }
             stop.wait(LOOK);
@@ -149,7 +141,7 @@ impl Pace {
 
     /// How many writers may send now.
     pub fn writers(&self) -> usize {
-        self.lock().writers as usize
+        self.lock().writers.now()
     }
 
     /// A body of several documents was too large.
@@ -168,36 +160,22 @@ impl Pace {
     pub fn went_well(&self, body_bytes: usize, turn: &Turn<'_>) {
         let mut state = self.lock();
         state.taken_bytes = state.taken_bytes.max(body_bytes);
-        let seconds = turn.started.elapsed().as_secs_f64();
-        state.request_seconds =
-            if state.request_seconds == 0.0 { seconds } else { 0.8 * state.request_seconds + 0.2 * seconds };
-        // More only if all that are allowed are in use: else the number would grow without ever being tried.
-        if !self.options.writers_fixed && state.in_flight >= state.writers as usize {
-            // Quickly at first, then slowly, and where it was too many before, as if on tiptoe.
-            let step = match state.too_many {
-                None => 1.0,
-                Some(too_many) if state.writers + 1.0 < too_many => 0.25,
-                Some(too_many) if state.writers < too_many + 1.0 => 0.05,
-                Some(_) => {
-                    // It no longer is.
-                    state.too_many = None;
-                    1.0
-                }
-            };
-            state.writers = (state.writers + step / state.writers).min(self.options.writers_max as f64);
+        // It says something of the number of writers only if all that are allowed were in use, and no more.
+        let counts = state.decreased_at.is_none_or(|at| turn.began > at) && state.in_flight >= state.writers.now();
+        if !self.options.writers_fixed && counts {
+            state.writers.went_well();
         }
     }
 
     /// The cluster said that it is busy.
-    pub fn was_busy(&self) {
+    pub fn was_busy(&self, turn: &Turn<'_>) {
         let mut state = self.lock();
-        let pause = DECREASE_PAUSE_MIN.max(Duration::from_secs_f64(state.request_seconds.min(30.0)));
-        if self.options.writers_fixed || state.decreased_at.is_some_and(|at| at.elapsed() < pause) {
+        if self.options.writers_fixed || state.decreased_at.is_some_and(|at| turn.began < at + DECREASE_SHOWS) {
             return;
         }
-        state.too_many = Some(state.writers.floor());
-        state.decreased_at = Some(Instant::now());
-        state.writers = (state.writers * DECREASE).max(1.0);
+        if state.writers.was_busy() {
+            state.decreased_at = Some(Instant::now());
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -230,10 +208,11 @@ mod tests {
             pace.went_well(1000, &turns[0]);
         }
         assert_eq!(pace.writers(), 8);
-        for _refusal in 0..8 {
-            pace.was_busy();
+        let turns: Vec<_> = (0..8).map(|_| pace.enter(&stop).expect("the run goes on")).collect();
+        for refused in turns {
+            pace.was_busy(&refused);
         }
-        assert_eq!(pace.writers(), 5);
+        assert_eq!(pace.writers(), 6);
     }
 
     #[test]
@@ -248,8 +227,8 @@ mod tests {
 
     #[test]
     fn fixed_is_fixed() {
-        let pace = Pace::new(Options { writers_fixed: true, ..options(3) });
-        pace.was_busy();
+        let (pace, stop) = (Pace::new(Options { writers_fixed: true, ..options(3) }), Stop::new());
+        pace.was_busy(&pace.enter(&stop).expect("the run goes on"));
         assert_eq!(pace.writers(), 3);
     }
 

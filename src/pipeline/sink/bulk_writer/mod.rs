@@ -174,7 +174,7 @@ impl<'d> BulkWriter<'d> {
                     to.pace.went_well(body_bytes, &turn);
                 } else {
                     count(&to.stats.busy, 1);
-                    to.pace.was_busy();
+                    to.pace.was_busy(&turn);
                 }
                 self.after_items(batch, job, left, jobs, host)
             }
@@ -184,7 +184,7 @@ impl<'d> BulkWriter<'d> {
                         to.breaker.busy();
                     }
                     count(&to.stats.busy, 1);
-                    to.pace.was_busy();
+                    to.pace.was_busy(&turn);
                 }
                 count(&to.stats.vain, u64::from(!busy && job.strikes == 0));
                 job.unsure |= unsure;
