@@ -279,6 +279,39 @@ fn a_region_that_sends_back_ends() {
 }
 
 #[test]
+fn an_object_that_cannot_be_looked_at_says_why_though_head_has_no_body() {
+    let cases = [
+        (404, "NoSuchBucket", "there is no such bucket (404 NoSuchBucket): see its name"),
+        (404, "NoSuchKey", "there is no such object"),
+        (403, "AccessDenied", "its store does not allow us to read it"),
+        (403, "InvalidObjectState", "it lies in an archive"),
+        (400, "ExpiredToken", "the session token has expired (400 ExpiredToken)"),
+        (403, "RequestTimeTooSkewed", "this machine's clock is"),
+        (403, "SignatureDoesNotMatch", "the secret access key is wrong"),
+        (403, "InvalidAccessKeyId", "its store does not know the access key"),
+    ];
+    for (status, code, says) in cases {
+        let server = WebServer::start(move |_, request| match request.method.as_str() {
+            "HEAD" => Answer::of(status, ""),
+            _ => refusal(status, code),
+        });
+        let failure = stores(&server).look(&at("s3://b/k")).unwrap_err();
+        assert!(failure.why.starts_with(says), "{failure:?}");
+    }
+    // Without words it is told what may be at fault.
+    let server = WebServer::start(|_, _| Answer::of(403, ""));
+    let failure = stores(&server).look(&at("s3://b/k")).unwrap_err();
+    assert!(failure.why.ends_with("403, without a reason: the keys may also be wrong"), "{failure:?}");
+    // In another region, which only the body tells.
+    let server = WebServer::start(|number, request| match (request.method.as_str(), number) {
+        ("HEAD", 0) => Answer::of(301, ""),
+        ("GET", 1) => Answer::of(301, "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>"),
+        _ => well(b"0123456789", request),
+    });
+    assert_eq!(stores(&server).look(&at("s3://b/k")).unwrap().bytes(), 10);
+}
+
+#[test]
 fn deleted_only_if_it_is_still_the_same() {
     let server = WebServer::start(|_, request| match request.method.as_str() {
         "DELETE" => Answer::of(204, ""),

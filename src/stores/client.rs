@@ -7,6 +7,7 @@ use object_store::{GetOptions, ObjectMeta};
 
 use super::border::{Border, GivenUp};
 use super::bucket::Bucket;
+use super::door::Refusal;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::fetch::Facts;
@@ -111,15 +112,25 @@ async fn look(bucket: &Bucket, path: &object_store::path::Path, location: &Locat
             Ok(result) => return Ok(result.meta),
             Err(error) => Trouble::of(&error),
         };
-        // A signed link is good for one kind of request, and some servers know only one.
         if let Trouble::Refused(refusal) = &trouble
             && head
-            && location.scheme.is_web()
-            && matches!(refusal.status, 400 | 401 | 403 | 405 | 501)
+            && would_tell_more(refusal, location.scheme.is_web())
         {
             head = false;
             continue;
         }
         patience.with(trouble, Task::Look, bucket).await?;
+    }
+}
+
+/// Whether a GET may succeed where HEAD was refused, or be refused with more words. A signed link is good for one kind of
+/// request, and some web servers know only one. And an answer to HEAD has no body, which is where a store says whether the
+/// key, the secret, the clock, the bucket or the permission is at fault.
+fn would_tell_more(refusal: &Refusal, is_web: bool) -> bool {
+    match refusal.status {
+        400 | 401 | 403 | 405 | 501 => is_web || refusal.code.is_empty(),
+        404 => !is_web && refusal.code.is_empty(),
+        301 | 307 | 308 => !is_web && refusal.code.is_empty() && refusal.region.is_none(),
+        _ => false,
     }
 }

@@ -157,7 +157,8 @@ fn refused(refusal: &Refusal, task: Task) -> Verdict {
                 Task::Look | Task::Read => "read it (s3:GetObject; s3:ListBucket tells what is missing)",
                 Task::Remove => "remove it (s3:DeleteObject; s3:PutObject to move it)",
             };
-            failed(format!("its store does not allow us to {wanted}: {refusal}"))
+            let unsaid = if refusal.code.is_empty() { ", without a reason: the keys may also be wrong" } else { "" };
+            failed(format!("its store does not allow us to {wanted}: {refusal}{unsaid}"))
         }
         (408 | 425 | 429 | 500 | 502 | 503 | 504, _) | (_, "SlowDown" | "RequestTimeout" | "InternalError") => {
             Verdict::Again(format!("the store answers {refusal}"), refusal.retry_after)

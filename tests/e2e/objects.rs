@@ -140,8 +140,7 @@ fn who_may_not_is_told_why() {
     let ran = Ran::of(wrong, b"").ends_with(1);
     let told = ran.told();
     assert!(!told.contains("planted-secret-42"), "{told}");
-    // HEAD has no body to say more.
-    ran.tells(&["does not allow us to"]);
+    ran.tells(&["the secret access key is wrong", "403 SignatureDoesNotMatch"]);
     let prefix = bucket.uri("");
     let mut wrong = bucket.command(&folder, &bucket.url, &["load", &prefix, "--to", "null:"]);
     wrong.env("AWS_SECRET_ACCESS_KEY", "planted-secret-42");
