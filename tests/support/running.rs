@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::folder::{Ran, shown};
 
 /// How long anything is waited for before the test fails. Only a hang takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A started program with pipes on all three streams. Ended when dropped.
 pub struct Running {
