@@ -20,7 +20,7 @@ pub(super) struct Job {
     /// How often in a row exactly these got no sensible answer.
     pub(super) unanswered: u32,
     /// How often the connection broke while exactly these were being sent or their answer was awaited.
-    pub(super) resets: u32,
+    pub(super) broken: u32,
     /// How often exactly these were answered 400.
     pub(super) bad_requests: u32,
     /// How often they failed after their neighbours got through.
@@ -43,7 +43,7 @@ impl Job {
             blocked: false,
             plain: false,
             unanswered: 0,
-            resets: 0,
+            broken: 0,
             bad_requests: 0,
             strikes: 0,
             crowd: false,
@@ -59,7 +59,7 @@ impl Job {
         if !same {
             // These count for exactly the same body.
             job.unanswered = 0;
-            job.resets = 0;
+            job.broken = 0;
             job.bad_requests = 0;
         }
         job

@@ -135,7 +135,7 @@ impl<'d> BulkWriter<'d> {
             documents: count_of_documents,
             body_bytes,
             unanswered: job.unanswered,
-            resets: job.resets,
+            broken: job.broken,
             bad_requests: job.bad_requests,
             compressed: to.client.compresses(host) && !self.is_plain(&job),
             accepted_before: to.stats.accepted.load(Ordering::Relaxed) > 0,
@@ -265,7 +265,7 @@ impl<'d> BulkWriter<'d> {
         }
         job.sent += 1;
         // After a connection that broke under our hands: ask first, and hear why.
-        let how = BulkHow { expect_continue: job.resets > 0, plain: self.is_plain(job) };
+        let how = BulkHow { expect_continue: job.broken > 0, plain: self.is_plain(job) };
         let came = to.client.bulk(&to.path, &body, how, &mut self.scratch, &mut self.answer, to.answer_bytes_max());
         count(&to.stats.bytes_sent, self.scratch.travelled() as u64);
         match came {
@@ -291,7 +291,7 @@ impl<'d> BulkWriter<'d> {
                 count(&to.stats.lost, 1);
                 job.unanswered += 1;
                 let broke = matches!(failure.fault, Fault::ResetWhileSending | Fault::ClosedWithoutAnswer);
-                job.resets += u32::from(broke);
+                job.broken += u32::from(broke);
                 (Came::Failed(failure.fault), failure.host)
             }
         }

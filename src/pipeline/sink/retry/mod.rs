@@ -65,7 +65,7 @@ pub struct Attempt {
     pub unanswered: u32,
     /// How often the connection broke while exactly these documents were being sent or their answer was awaited, this
     /// time included.
-    pub resets: u32,
+    pub broken: u32,
     /// How often the request was answered 400, this time included.
     pub bad_requests: u32,
     /// Whether the body was compressed.
@@ -79,7 +79,7 @@ pub struct Attempt {
 /// How often a request without a sensible answer is sent before the first that has one.
 pub const FIRST_TRIES_MAX: u32 = 3;
 /// After how many connections broken over the same body it is taken to be too large for somebody.
-pub const RESETS_MAX: u32 = 2;
+pub const BROKEN_MAX: u32 = 2;
 /// A body of this size is too large for nobody (bytes): if the connection is closed without an answer, that is not why.
 /// nginx and its kin begin to refuse at 1 MiB.
 pub const SURELY_SMALL_BYTES: usize = 128 << 10;
@@ -163,13 +163,13 @@ fn decide_fault(fault: &Fault, attempt: &Attempt) -> Decision {
         // Whoever lends us keys may be away for a while.
         Fault::NoKeys(_) => Decision::Pause,
         // Somebody before the server has a limit, answers early and closes: the answer is lost on the way.
-        Fault::ResetWhileSending if attempt.resets >= RESETS_MAX && !alone => {
+        Fault::ResetWhileSending if attempt.broken >= BROKEN_MAX && !alone => {
             Decision::Halve { shrink: true, unsure: false }
         }
         Fault::ResetWhileSending => Decision::Again { unsure: false, busy: false, after: None },
         // The same; but a megabyte or two fits into the buffers on the way, and then all of it seems to have been sent.
         Fault::ClosedWithoutAnswer
-            if attempt.resets >= RESETS_MAX && !alone && attempt.body_bytes > SURELY_SMALL_BYTES =>
+            if attempt.broken >= BROKEN_MAX && !alone && attempt.body_bytes > SURELY_SMALL_BYTES =>
         {
             Decision::Halve { shrink: true, unsure: true }
         }
@@ -360,18 +360,18 @@ mod tests {
             check(fault, many(), Decision::Pause);
         }
         check(Fault::NoKeys(String::new()), many(), Decision::Pause);
-        check(Fault::ResetWhileSending, Attempt { resets: 1, ..many() }, again(false));
+        check(Fault::ResetWhileSending, Attempt { broken: 1, ..many() }, again(false));
         check(
             Fault::ResetWhileSending,
-            Attempt { resets: 2, ..many() },
+            Attempt { broken: 2, ..many() },
             Decision::Halve { shrink: true, unsure: false },
         );
-        check(Fault::ResetWhileSending, Attempt { resets: 2, documents: 1, ..many() }, again(false));
-        let large = |resets| Attempt { resets, body_bytes: 1 << 20, ..many() };
+        check(Fault::ResetWhileSending, Attempt { broken: 2, documents: 1, ..many() }, again(false));
+        let large = |broken| Attempt { broken, body_bytes: 1 << 20, ..many() };
         check(Fault::ClosedWithoutAnswer, large(1), again(true));
         check(Fault::ClosedWithoutAnswer, large(2), Decision::Halve { shrink: true, unsure: true });
         check(Fault::ClosedWithoutAnswer, Attempt { documents: 1, ..large(2) }, again(true));
-        check(Fault::ClosedWithoutAnswer, Attempt { resets: 2, ..many() }, again(true));
+        check(Fault::ClosedWithoutAnswer, Attempt { broken: 2, ..many() }, again(true));
         check(Fault::AnswerTooLong, many(), Decision::Halve { shrink: false, unsure: true });
         for fault in [
             Fault::TimedOutSending,
