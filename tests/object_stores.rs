@@ -350,3 +350,88 @@ fn a_file_of_a_web_server_with_a_signed_link() {
     assert_eq!(seen.last().unwrap().target, "/logs/a%20b.log?signature=secret");
     assert_eq!(seen.last().unwrap().header("authorization"), "Basic am9lOnBhc3M=");
 }
+
+#[test]
+fn the_end_of_an_object_is_where_its_bytes_end() {
+    // An ETag that fits into no header was the end of whoever fetched it, and looked like the end of the object.
+    let server = WebServer::start(|_, request| match request.target.contains("list-type") {
+        true => {
+            let page = page(&["k"], None);
+            let body = String::from_utf8(page.body).unwrap().replace("&quot;x&quot;", "a&#10;b");
+            Answer::of(200, body)
+        }
+        false => Answer::of(200, "0123456789").header("last-modified", "Fri, 01 Mar 2024 12:00:00 GMT"),
+    });
+    let stores = stores(&server);
+    let object = stores.list(&at("s3://b/")).unwrap().next().unwrap().unwrap();
+    assert_eq!(read_all(&object, 0).unwrap(), b"0123456789");
+}
+
+#[test]
+fn a_weak_etag_is_compared_and_not_asked_for() {
+    let server = WebServer::start(|_, request| match request.header("if-match") {
+        "" => Answer::of(200, "0123456789")
+            .header("etag", "W/\"e\"")
+            .header("last-modified", "Fri, 01 Mar 2024 12:00:00 GMT"),
+        _ => refusal(412, "PreconditionFailed"),
+    });
+    assert_eq!(read_all(&stores(&server).look(&at("s3://b/k")).unwrap(), 0).unwrap(), b"0123456789");
+}
+
+#[test]
+fn without_an_etag_the_time_tells_that_it_is_another() {
+    let server = WebServer::start(|number, _| {
+        let minute = if number == 0 { "00" } else { "01" };
+        Answer::of(200, "0123456789").header("last-modified", format!("Fri, 01 Mar 2024 12:{minute}:00 GMT"))
+    });
+    let failure = read_all(&stores(&server).look(&at("s3://b/k")).unwrap(), 0).unwrap_err();
+    assert!(failure.why.contains("it was written anew"), "{failure:?}");
+}
+
+#[test]
+fn listings_that_never_end_end() {
+    let turns = |number: usize| if number.is_multiple_of(2) { "one" } else { "two" };
+    let server = WebServer::start(move |number, _| page(&["logs/a"], Some(turns(number))));
+    assert!(listed(&server, "s3://b/logs/").last().unwrap().contains("the same pages again and again"));
+    let server = WebServer::start(|number, _| page(&[], Some(&number.to_string())));
+    assert!(listed(&server, "s3://b/logs/")[0].contains("1000 pages in a row were empty"));
+    // What knows only the first version of listings would be taken to end with its first page.
+    let server = WebServer::start(|_, _| {
+        let page = String::from_utf8(page(&["logs/a"], None).body).unwrap();
+        Answer::of(200, page.replace("</List", "<IsTruncated>true</IsTruncated></List"))
+    });
+    assert!(listed(&server, "s3://b/logs/")[0].contains("it has to know ListObjectsV2"));
+    // Sent from one region to the other and back.
+    let server = WebServer::start(|number, _| {
+        let region = if number.is_multiple_of(2) { "eu-west-1" } else { "eu-north-1" };
+        refusal(301, "PermanentRedirect").header("x-amz-bucket-region", region)
+    });
+    assert!(listed(&server, "s3://b/")[0].contains("is said to be elsewhere"));
+}
+
+#[test]
+fn keys_with_control_characters() {
+    let server = WebServer::start(|_, request| match request.target.contains("list-type") {
+        true => page(&["a.log", "b&#13;&#x1b;.log", "c.log"], None),
+        false => {
+            assert!(request.target.ends_with("/b%0D%1B.log"), "{}", request.target);
+            well(b"0123456789", request)
+        }
+    });
+    let stores = stores(&server);
+    let found: Vec<_> = stores.list(&at("s3://b/")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found[1].location().key, "b\r\u{1b}.log");
+    assert!(read_all(&found[1], 0).is_err(), "its ETag in the listing is another");
+    let object = stores.look(&at("s3://b/b\r\u{1b}.log")).unwrap();
+    assert_eq!(read_all(&object, 0).unwrap(), b"0123456789");
+}
+
+#[test]
+fn signed_requests_are_not_sent_on() {
+    let other = WebServer::start(|_, request| well(b"0123456789", request));
+    let to = format!("{}/b/k", other.url);
+    let server = WebServer::start(move |_, _| Answer::of(307, "").header("location", &to));
+    let failure = stores(&server).look(&at("s3://b/k")).unwrap_err();
+    assert!(failure.why.contains("a redirect is not followed with our keys"), "{failure:?}");
+    assert!(other.seen().is_empty());
+}

@@ -365,9 +365,24 @@ pub fn shown(flag: &str, text: &str) -> String {
         return "***".to_owned();
     }
     match flag == "to" || text.contains("://") {
-        true => masked(text),
+        true => without_queries(&masked(text)),
         false => text.to_owned(),
     }
+}
+
+/// The query of a link may be a signature.
+fn without_queries(text: &str) -> String {
+    let parts = text.split_inclusive([' ', '"']).map(|part| {
+        let is_web = ["http://", "https://"].iter().any(|scheme| part.to_ascii_lowercase().contains(scheme));
+        match part.split_once('?').filter(|_| is_web) {
+            Some((before, query)) => {
+                let end = query.chars().next_back().filter(|c| [' ', '"'].contains(c));
+                format!("{before}?***{}", end.map_or(String::new(), String::from))
+            }
+            None => part.to_owned(),
+        }
+    });
+    parts.collect()
 }
 
 #[cfg(test)]
@@ -376,6 +391,14 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command as Typed, LoadArgs};
+
+    #[test]
+    fn what_may_be_secret_in_a_url_is_not_shown() {
+        let text = "http://joe:secret@h/a.gz?sig=a,secret";
+        assert_eq!(shown("sources", text), "http://joe:***@h/a.gz?***");
+        let text = "[\"HTTPS://h/a.gz?sig=secret\", \"s3://b/?.gz\"]";
+        assert_eq!(shown("sources", text), "[\"HTTPS://h/a.gz?***\", \"s3://b/?.gz\"]");
+    }
 
     fn settings(file: &str, environment: &[(&str, &str)]) -> Result<Settings> {
         let folder = tempfile::tempdir().unwrap();

@@ -482,10 +482,9 @@ fn sources(flags: &SourceFlags, around: &Surroundings) -> Result<SourcesConfig, 
 }
 
 fn stores(flags: &StoreFlags) -> Result<stores::Options, Error> {
-    if let Some(url) = &flags.endpoint_url
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return Err(Error::usage(format!("--endpoint-url {url} is no URL")).hint("such as http://localhost:9000"));
+    if let Some(url) = &flags.endpoint_url {
+        let of_flag = |error: Error| Error { message: format!("--endpoint-url: {}", error.message), ..error };
+        crate::opensearch::Address::parse(url).map_err(of_flag)?;
     }
     let (endpoint_url, sign) = (flags.endpoint_url.clone(), !flags.no_sign_request);
     Ok(stores::Options { endpoint_url, sign, ..stores::Options::default() })
@@ -716,7 +715,7 @@ mod tests {
             ("- - --to null:", "SOURCE - (standard input) is there twice"),
             (
                 "http://h --to null:",
-                "a SOURCE is a log: http://h names a server and no file on it (a cluster is named with --to)",
+                "a SOURCE is a log: http://h/ names a server and no file on it (a cluster is named with --to)",
             ),
             ("a b --to null: --source-name x", "--source-name is for one SOURCE that is one log"),
             ("src --to null: --source-name x", "--source-name is for one SOURCE that is one log"),

@@ -12,7 +12,7 @@ use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::list::PaginatedListStore;
 use object_store::path::Path;
-use object_store::{Certificate, ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
+use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 
 use super::door::Doors;
 use super::environment::Environment;
@@ -40,6 +40,8 @@ pub struct Bucket {
 struct State {
     client: Arc<Client>,
     region: String,
+    /// Where it was asked for and is not.
+    left: Vec<String>,
 }
 
 /// object_store's clients. They share one interface but for their pages.
@@ -90,7 +92,7 @@ impl Bucket {
         let location = if location.scheme.is_web() { location.clone() } else { location.with_key("") };
         let region = environment.as_ref().map_or("", |environment| environment.region()).to_owned();
         let client = Arc::new(client(&location, options, environment.as_ref(), &region)?);
-        let state = RwLock::new(State { client, region });
+        let state = RwLock::new(State { client, region, left: Vec::new() });
         Ok(Bucket { location, options: Arc::clone(options), environment, state, notices })
     }
 
@@ -121,7 +123,7 @@ impl Bucket {
     /// If that is where it was asked for.
     pub async fn go_to(&self, region: &str) -> Result<(), Failure> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.region == region {
+        if state.region == region || state.left.iter().any(|left| left == region) {
             return Err(Failure::new(format!(
                 "{} is said to be in {region}, and there it is said to be elsewhere; see --endpoint-url",
                 self.location
@@ -132,7 +134,9 @@ impl Bucket {
             "{} is in {region}, not in {}: asked there; AWS_REGION={region} saves a request",
             self.location, state.region
         ));
-        *state = State { client: Arc::new(client), region: region.to_owned() };
+        state.client = Arc::new(client);
+        let left = std::mem::replace(&mut state.region, region.to_owned());
+        state.left.push(left);
         Ok(())
     }
 
@@ -156,7 +160,11 @@ fn client(
     environment: Option<&Arc<Environment>>,
     region: &str,
 ) -> Result<Client, Failure> {
-    let failed = |error: object_store::Error| Failure::new(format!("cannot ask {location}: {error}"));
+    // What object_store says may hold the URL, and that a password or a signature.
+    let failed = |error: object_store::Error| match location.scheme.is_web() {
+        true => Failure::new(format!("cannot ask {location}: its URL is not well-formed")),
+        false => Failure::new(format!("cannot ask {location}: {error}")),
+    };
     // Whether to try again is decided where it is known what was wanted, and how far it came.
     let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
     let name = &location.bucket;
@@ -164,15 +172,20 @@ fn client(
         Scheme::S3 => {
             let environment = environment.expect("S3 has its environment");
             let endpoint = options.endpoint_url.clone().or_else(|| environment.endpoint_url("S3"));
+            endpoint.as_deref().map_or(Ok(()), endpoint_is_good)?;
+            if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+                return Err(Failure::new(format!("{region:?} is no name of a region; see AWS_REGION")));
+            }
             let signer = signer(environment);
-            let doors = Doors { signer: options.sign.then(|| (Arc::clone(&signer), region.to_owned())) };
+            let signs = options.sign.then(|| (Arc::clone(&signer), region.to_owned()));
+            let doors = Doors { client: dial(location.scheme, HeaderMap::new())?, signer: signs };
             let builder = AmazonS3Builder::new()
                 .with_bucket_name(name)
                 .with_region(region)
                 .with_skip_signature(!options.sign)
                 .with_credentials(signer)
                 .with_disable_bulk_delete(true)
-                .with_client_options(client_options(endpoint.as_deref())?)
+                .with_allow_http(true)
                 .with_http_connector(doors)
                 .with_retry(retry);
             let by_host = std::env::var("AWS_VIRTUAL_HOSTED_STYLE_REQUEST").is_ok_and(|text| text == "true");
@@ -193,11 +206,12 @@ fn client(
             builder.build().map(Client::S3).map_err(failed)
         }
         Scheme::Gs => {
+            options.endpoint_url.as_deref().map_or(Ok(()), endpoint_is_good)?;
             let mut builder = GoogleCloudStorageBuilder::from_env()
                 .with_bucket_name(name)
                 .with_skip_signature(!options.sign)
-                .with_client_options(client_options(options.endpoint_url.as_deref())?)
-                .with_http_connector(Doors::default())
+                .with_client_options(ClientOptions::new().with_allow_http(true))
+                .with_http_connector(Doors { client: dial(location.scheme, HeaderMap::new())?, signer: None })
                 .with_retry(retry);
             if let Some(url) = &options.endpoint_url {
                 builder = builder.with_base_url(url);
@@ -205,11 +219,12 @@ fn client(
             builder.build().map(Client::Gs).map_err(failed)
         }
         Scheme::Az => {
+            options.endpoint_url.as_deref().map_or(Ok(()), endpoint_is_good)?;
             let mut builder = MicrosoftAzureBuilder::from_env()
                 .with_container_name(name)
                 .with_skip_signature(!options.sign)
-                .with_client_options(client_options(options.endpoint_url.as_deref())?)
-                .with_http_connector(Doors::default())
+                .with_client_options(ClientOptions::new().with_allow_http(true))
+                .with_http_connector(Doors { client: dial(location.scheme, HeaderMap::new())?, signer: None })
                 .with_retry(retry);
             if let Some(url) = &options.endpoint_url {
                 builder = builder.with_endpoint(url.clone());
@@ -217,9 +232,7 @@ fn client(
             builder.build().map(Client::Az).map_err(failed)
         }
         Scheme::Https | Scheme::Http => {
-            let url = location.url();
-            let mut client_options = client_options(Some(&url))?;
-            let mut url = url;
+            let (mut url, mut headers) = (location.url(), HeaderMap::new());
             // Who we are belongs into a header, where no server's log holds it.
             if let Some((user, host)) = name.rsplit_once('@') {
                 use base64::Engine as _;
@@ -228,13 +241,15 @@ fn client(
                 let basic = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(user));
                 let mut basic = HeaderValue::from_str(&basic).expect("base64 is fit for a header");
                 basic.set_sensitive(true);
-                client_options = client_options.with_default_headers(HeaderMap::from_iter([(AUTHORIZATION, basic)]));
+                headers.insert(AUTHORIZATION, basic);
                 url = Location { bucket: host.to_owned(), ..location.clone() }.url();
             }
+            let malformed = |why| Failure::new(format!("cannot ask {location}: its URL is not well-formed: {why}"));
+            reqwest::Url::parse(&url).map_err(malformed)?;
             HttpBuilder::new()
                 .with_url(url)
-                .with_client_options(client_options)
-                .with_http_connector(Doors::default())
+                .with_client_options(ClientOptions::new().with_allow_http(true))
+                .with_http_connector(Doors { client: dial(location.scheme, headers)?, signer: None })
                 .with_retry(retry)
                 .build()
                 .map(Client::Web)
@@ -263,23 +278,40 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn client_options(url: Option<&str>) -> Result<ClientOptions, Failure> {
-    let mut options = ClientOptions::new()
-        .with_user_agent(HeaderValue::from_static(concat!("loghaul/", env!("CARGO_PKG_VERSION"))))
-        .with_allow_http(url.is_some_and(|url| url.starts_with("http://")))
-        .with_timeout_disabled() // an object may take hours; it is silence that is limited
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_read_timeout(SILENCE_MAX);
+/// Whether an endpoint is the URL of a server. What is wrong is told without it, for it may hold a password.
+fn endpoint_is_good(url: &str) -> Result<(), Failure> {
+    let is_http = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let why = match reqwest::Url::parse(url) {
+        Ok(url) if is_http(&url) => return Ok(()),
+        Ok(_) => "it names no server".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::new(format!(
+        "its endpoint (--endpoint-url or AWS_ENDPOINT_URL) is no URL such as http://localhost:9000: {why}"
+    )))
+}
+
+/// What makes connections. Requests that are signed are not sent on to where an answer points: a session token would go
+/// along.
+fn dial(scheme: Scheme, headers: HeaderMap) -> Result<reqwest::Client, Failure> {
+    let mut client = reqwest::Client::builder()
+        .user_agent(concat!("loghaul/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .https_only(scheme == Scheme::Https)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE_MAX); // an object may take hours; it is silence that is limited
+    if !scheme.is_web() {
+        client = client.redirect(reqwest::redirect::Policy::none());
+    }
     // As AWS's own tools have it.
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let shown = std::path::Path::new(&path).display().to_string();
         let unusable = |why: String| Failure::new(format!("AWS_CA_BUNDLE {shown} cannot be used: {why}"));
         let pem = std::fs::read(&path).map_err(|error| unusable(crate::error::io_reason(&error)))?;
-        for certificate in Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))? {
-            options = options.with_root_certificate(certificate);
-        }
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+        client = client.tls_certs_merge(certificates);
     }
-    Ok(options)
+    client.build().map_err(|error| Failure::new(format!("its store cannot be asked: {error}")))
 }
 
 /// AWS's credentials in object_store's words.

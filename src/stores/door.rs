@@ -6,19 +6,23 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use http::header::{AUTHORIZATION, DATE, LOCATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 
 use super::after::add_condition;
+use super::failure::Failure;
 use super::keys;
 
 /// A body that explains a refusal is short; a page for people need not be read to its end, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// A page holds a thousand keys, each of a kilobyte at most, in bytes.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// A store's refusal, with what it says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,15 +85,17 @@ fn json_text(body: &str, name: &str) -> Option<String> {
 }
 
 /// Makes [`Door`]s.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Doors {
+    /// What makes the connections.
+    pub client: reqwest::Client,
     /// Who signs requests to S3, and for which region. `None` where they are not signed so.
     pub signer: Option<(AwsCredentialProvider, String)>,
 }
 
 impl HttpConnector for Doors {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = ReqwestConnector::default().connect(options)?;
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = HttpClient::new(self.client.clone());
         Ok(HttpClient::new(Door { client, signer: self.signer.clone() }))
     }
 }
@@ -124,10 +130,24 @@ impl Door {
 /// A page of a listing, looked at. What is none would be taken for an empty one.
 async fn listing(response: HttpResponse) -> Result<HttpResponse, HttpError> {
     let (parts, body) = response.into_parts();
-    let body = body.bytes().await?;
-    let Ok(text) = std::str::from_utf8(&body) else { return Ok(HttpResponse::from_parts(parts, body.into())) };
+    let failed = |why: String| HttpError::new(HttpErrorKind::Decode, Failure::new(why));
+    let (mut page, mut body) = (Vec::new(), body.bytes_stream());
+    while let Some(bytes) = body.next().await {
+        page.extend_from_slice(&bytes?);
+        if page.len() > PAGE_BYTES_MAX {
+            return Err(failed(format!("a page of its listing is larger than {} MiB", PAGE_BYTES_MAX >> 20)));
+        }
+    }
+    let Ok(text) = std::str::from_utf8(&page) else { return Ok(HttpResponse::from_parts(parts, page.into())) };
     if !text.contains("<ListBucketResult") && !text.contains("<EnumerationResults") {
         return Err(HttpError::new_boxed(HttpErrorKind::Decode, "the answer is no listing".into()));
+    }
+    if text.contains("<IsTruncated>true<") && element(text, "NextContinuationToken").is_none() {
+        return Err(failed(
+            "its store says that there are more objects, and not how to go on: it has to know ListObjectsV2; name the \
+             objects one by one, or shorter prefixes"
+                .to_owned(),
+        ));
     }
     Ok(HttpResponse::from_parts(parts, keys::listing(text).into()))
 }
@@ -140,12 +160,11 @@ impl HttpService for Door {
         let query = request.uri().query().unwrap_or_default();
         let lists = query.contains("list-type=2") || query.contains("comp=list");
         let response = self.client.execute(request).await?;
-        let (status, headers) = (response.status(), response.headers());
+        let status = response.status();
         if lists && status.is_success() {
             return listing(response).await;
         }
-        let sent_on = status.is_redirection() && headers.contains_key(LOCATION);
-        if status.is_success() || status == StatusCode::NOT_MODIFIED || sent_on {
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();

@@ -9,6 +9,7 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use http::HeaderValue;
 use tokio::sync::Mutex;
 
 use crate::aws;
@@ -60,6 +61,14 @@ impl Environment {
         }
         let provider = self.config.credentials_provider().ok_or_else(|| NoCredentials("none are configured".into()))?;
         let found = provider.provide_credentials().await.map_err(|error| NoCredentials(innermost(&error)))?;
+        for (what, text) in
+            [("access key ID", found.access_key_id()), ("session token", found.session_token().unwrap_or(""))]
+        {
+            // Such as the line end of a file that somebody read into a variable.
+            if HeaderValue::from_str(text).is_err() {
+                return Err(NoCredentials(format!("the {what} holds a line end or another control character")));
+            }
+        }
         let found = Arc::new(found);
         *known = Some(Arc::clone(&found));
         Ok(found)

@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::HeaderValue;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 use tokio::sync::Notify;
@@ -47,7 +48,7 @@ pub struct Facts {
 pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
     let (sender, fetched) = unbounded_channel();
     let ahead = Arc::new(Ahead { share: Share::of(&facts.room), taken: Notify::new() });
-    let facts = Arc::clone(facts);
+    let (facts, facts_bytes) = (Arc::clone(facts), facts.bytes);
     let mut pipe = Pipe { sender, ahead: Arc::clone(&ahead), begun: 0, wanted: false };
     let task = border.begin(async move {
         if let Err(failure) = deliver(&facts, start, &mut pipe).await {
@@ -64,6 +65,7 @@ pub fn begin(facts: &Arc<Facts>, border: &Arc<Border>, start: u64) -> Reading {
         failure: None,
         wanted: false,
         begun: 0,
+        left: facts_bytes.saturating_sub(start),
     }
 }
 
@@ -179,7 +181,7 @@ async fn fetch(facts: &Facts, mut range: Range<u64>, mut out: Out<'_>) -> Result
 /// One request, as far as it goes. `range` is what is left.
 async fn attempt(facts: &Facts, range: &mut Range<u64>, out: &mut Out<'_>) -> Result<(), Trouble> {
     let options = GetOptions {
-        if_match: facts.etag.clone(),
+        if_match: facts.etag.clone().filter(|etag| is_condition(etag)),
         version: facts.version.clone(),
         range: (*range != (0..facts.bytes)).then(|| GetRange::Bounded(range.clone())),
         ..GetOptions::default()
@@ -189,11 +191,14 @@ async fn attempt(facts: &Facts, range: &mut Range<u64>, out: &mut Out<'_>) -> Re
     }
     let client = facts.bucket.client();
     let result = client.objects().get_opts(&facts.path, options).await.map_err(|error| Trouble::of(&error))?;
-    // Not every server heeds If-Match.
-    if let (Some(seen), Some(now)) = (&facts.etag, &result.meta.e_tag)
-        && opaque(seen) != opaque(now)
-    {
-        return Err(Trouble::Another(format!("its ETag is {now}, and was {seen}")));
+    // Not every server heeds If-Match, or has ETags.
+    match (&facts.etag, &result.meta.e_tag) {
+        (Some(seen), Some(now)) if opaque(seen) == opaque(now) => {}
+        (Some(seen), Some(now)) => return Err(Trouble::Another(format!("its ETag is {now}, and was {seen}"))),
+        _ if is_of_another_time(facts.modified, result.meta.last_modified.into()) => {
+            return Err(Trouble::Another("it was written anew, says its Last-Modified".to_owned()));
+        }
+        _ => {}
     }
     if result.meta.size != facts.bytes {
         return Err(Trouble::Another(format!("it has {} bytes, and had {}", result.meta.size, facts.bytes)));
@@ -212,6 +217,18 @@ async fn attempt(facts: &Facts, range: &mut Range<u64>, out: &mut Out<'_>) -> Re
         }
     }
     Err(Trouble::Broken(format!("the answer ended {} bytes early", range.end - range.start)))
+}
+
+/// Whether an ETag is fit for If-Match: a weak one never matches there (RFC 9110, 13.1.1).
+fn is_condition(etag: &str) -> bool {
+    !etag.starts_with("W/") && HeaderValue::from_str(etag).is_ok()
+}
+
+/// Whether these are different times. Listings have fractions of a second, headers have none; some answers have no time,
+/// which object_store takes for 1970.
+fn is_of_another_time(seen: SystemTime, now: SystemTime) -> bool {
+    let apart = seen.duration_since(now).or_else(|_| now.duration_since(seen)).unwrap_or_default();
+    now != SystemTime::UNIX_EPOCH && seen != SystemTime::UNIX_EPOCH && apart > Duration::from_secs(1)
 }
 
 /// An ETag without what one kind of answer adds and another does not.

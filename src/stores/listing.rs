@@ -1,6 +1,8 @@
 //! [`Objects`]: what lies in a bucket, listed a page at a time. The next page is asked for while one is being worked on,
 //! and no more than these two are ever held, however many objects there are.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use object_store::ObjectMeta;
@@ -17,6 +19,9 @@ use super::patience::Patience;
 use super::room::Room;
 use super::verdict::{Task, Trouble};
 
+/// Pages may be empty where much was deleted; so many in a row are not.
+const EMPTY_PAGES_MAX: u32 = 1000;
+
 /// The objects whose keys begin with a prefix, in the store's order, which is that of their keys.
 pub struct Objects {
     location: Location,
@@ -26,6 +31,11 @@ pub struct Objects {
     page: std::vec::IntoIter<ObjectMeta>,
     next: Option<Begun<Result<Page, Failure>>>,
     listed: u64,
+    /// Hashes of the tokens that came: a hundred thousand of them for a hundred million objects.
+    tokens: HashSet<u64>,
+    hasher: RandomState,
+    /// Pages in a row on which there was nothing.
+    empty: u32,
 }
 
 struct Page {
@@ -45,7 +55,23 @@ impl Objects {
             page: Vec::new().into_iter(),
             next: Some(next),
             listed: 0,
+            tokens: HashSet::new(),
+            hasher: RandomState::new(),
+            empty: 0,
         }
+    }
+
+    /// Asks for the page behind `token`, unless that would go on for ever.
+    fn begin(&mut self, token: String) -> Begun<Result<Page, Failure>> {
+        let is_new = self.tokens.insert(self.hasher.hash_one(&token));
+        let endless = match (is_new, self.empty) {
+            (false, _) => "the store lists the same pages again and again".to_owned(),
+            (_, EMPTY_PAGES_MAX..) => {
+                format!("{EMPTY_PAGES_MAX} pages in a row were empty, each said that more follows")
+            }
+            _ => return self.border.begin(page(self.location.clone(), Arc::clone(&self.bucket), Some(token))),
+        };
+        self.border.begin(async { Err(Failure::new(endless)) })
     }
 
     fn object(&self, meta: ObjectMeta) -> Object {
@@ -74,10 +100,9 @@ impl Iterator for Objects {
             }
             match self.border.wait(self.next.take()?.done())? {
                 Ok(Page { objects, token }) => {
+                    self.empty = if objects.is_empty() { self.empty + 1 } else { 0 };
                     self.page = objects.into_iter();
-                    self.next = token.map(|token| {
-                        self.border.begin(page(self.location.clone(), Arc::clone(&self.bucket), Some(token)))
-                    });
+                    self.next = token.map(|token| self.begin(token));
                 }
                 Err(mut failure) => {
                     if self.listed > 0 {
@@ -100,9 +125,6 @@ async fn page(location: Location, bucket: Arc<Bucket>, token: Option<String>) ->
         let prefix = Some(location.key.as_str()).filter(|prefix| !prefix.is_empty());
         match pages.list_paginated(prefix, options).await {
             Ok(PaginatedListResult { result, page_token }) => {
-                if page_token.is_some() && page_token == token {
-                    return Err(Failure::new("the store lists the same page again and again"));
-                }
                 return Ok(Page { objects: result.objects, token: page_token });
             }
             Err(error) => patience.with(Trouble::of(&error), Task::List, &bucket).await?,

@@ -56,15 +56,23 @@ impl Location {
     /// It begins like one, and something is missing: a sentence without a final stop.
     pub fn of(word: &str) -> Option<Result<Location, String>> {
         let (name, rest) = word.split_once("://")?;
-        let scheme = Scheme::ALL.into_iter().find(|scheme| scheme.name() == name)?;
-        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let name = name.trim_start();
+        let scheme = Scheme::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))?;
+        // The query of a web server's file may follow without a slash.
+        let host_end = rest.find(|c| c == '/' || (scheme.is_web() && c == '?')).unwrap_or(rest.len());
+        let (bucket, key) = (&rest[..host_end], rest[host_end..].strip_prefix('/').unwrap_or(&rest[host_end..]));
+        let location = Location { scheme, bucket: bucket.to_owned(), key: key.to_owned() };
         if bucket.is_empty() {
-            return Some(Err(format!("{word} names no bucket")));
+            return Some(Err(format!("{location} names no bucket")));
+        }
+        if scheme.is_web() && bucket.contains(':') && !bucket.contains('@') && key.contains('@') {
+            let why = "a slash or question mark in its user or password has to be written %2F or %3F";
+            return Some(Err(format!("{}://***@... names no file: {why}", scheme.name())));
         }
         if scheme.is_web() && key.split('?').next().unwrap_or_default().is_empty() {
-            return Some(Err(format!("{word} names a server and no file on it")));
+            return Some(Err(format!("{location} names a server and no file on it")));
         }
-        Some(Ok(Location { scheme, bucket: bucket.to_owned(), key: key.to_owned() }))
+        Some(Ok(location))
     }
 
     /// Whether it stands for all objects below it: a bucket, or a key that ends with a slash.
@@ -128,6 +136,18 @@ mod tests {
             let found = Location::of(word).map(Result::unwrap);
             assert_eq!(found.as_ref().map(|found| (&*found.bucket, &*found.key)), expected, "{word}");
             assert_eq!(found.map_or(String::new(), |found| found.to_string()), shown, "{word}");
+        }
+        assert_eq!(Location::of("HTTPS://h/A.gz").unwrap().unwrap().to_string(), "https://h/A.gz");
+        for word in [
+            "https://joe:secret@host/?sig=secret",
+            "https://joe:secret@host?sig=secret",
+            " HTTP://joe:secret@host",
+            "https://joe:sec/secret@host/a.log",
+            "https://joe:sec?secret@host/a.log",
+            "https:///a?sig=secret",
+        ] {
+            let why = Location::of(word).unwrap().unwrap_err();
+            assert!(!why.contains("secret"), "{why}");
         }
         for word in ["s3://", "s3:///key", "https://host", "https://host/", "https://host/?a=b"] {
             assert!(Location::of(word).unwrap().is_err(), "{word}");

@@ -34,6 +34,8 @@ pub struct Reading {
     pub(super) wanted: bool,
     /// How many of the first bytes were read; up to [`BEGUN_BYTES`] took no room.
     pub(super) begun: usize,
+    /// How many bytes are still to be handed on: the end is where none are, and nowhere else.
+    pub(super) left: u64,
 }
 
 /// How far fetching may be ahead of reading.
@@ -73,8 +75,17 @@ impl Reading {
             },
         };
         match next {
-            Some(Ok(bytes)) => Ok(Some(bytes)),
-            None => Ok(None),
+            Some(Ok(bytes)) => {
+                self.left = self.left.saturating_sub(bytes.len() as u64);
+                Ok(Some(bytes))
+            }
+            None if self.left == 0 => Ok(None),
+            None => {
+                let why = format!("reading it broke off {} bytes before its end, which is a bug in loghaul", self.left);
+                let failure = Failure::new(why);
+                self.failure = Some(failure.clone());
+                Err(failure.into())
+            }
             Some(Err(failure)) => {
                 self.failure = Some(failure.clone());
                 Err(failure.into())

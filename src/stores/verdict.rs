@@ -23,6 +23,8 @@ pub enum Trouble {
     NoCredentials(String),
     /// An answer that says something else than it should.
     Odd(String),
+    /// What nobody can mend by asking again.
+    Final(Failure),
     /// The object is another than the one that was listed: how.
     Another(String),
 }
@@ -63,6 +65,9 @@ impl Trouble {
             if let Some(refusal) = error.downcast_ref::<Refusal>() {
                 return Trouble::Refused(refusal.clone());
             }
+            if let Some(failure) = error.downcast_ref::<Failure>() {
+                return Trouble::Final(failure.clone());
+            }
             if let Some(none) = error.downcast_ref::<NoCredentials>() {
                 return Trouble::NoCredentials(none.0.clone());
             }
@@ -102,6 +107,7 @@ pub fn decide(trouble: &Trouble, task: Task) -> Verdict {
         // A page that cannot be read is asked for again, in case it was cut.
         Trouble::Odd(why) if task == Task::List => Verdict::Again(format!("an answer that is no listing: {why}"), None),
         Trouble::Odd(why) => failed(format!("the store's answer cannot be used: {why}")),
+        Trouble::Final(failure) => Verdict::GiveUp(failure.clone()),
         Trouble::Another(how) => changed(how),
     }
 }
@@ -114,8 +120,8 @@ fn refused(refusal: &Refusal, task: Task) -> Verdict {
             match &refusal.region {
                 Some(region) => Verdict::Elsewhere(region.clone()),
                 None => failed(format!(
-                    "its bucket is in another region ({refusal}), and the store does not say in which; name it \
-                     with AWS_REGION"
+                    "its bucket is in another region or under another address ({refusal}), and the store does not say \
+                     which; name it with AWS_REGION or --endpoint-url (a redirect is not followed with our keys)"
                 )),
             }
         }
@@ -217,7 +223,7 @@ mod tests {
             (403, "RequestTimeTooSkewed", List, "Failed: this machine's clock is 16 minutes behind the store's (403"),
             (403, "SignatureDoesNotMatch", List, "Failed: the secret access key is wrong"),
             (403, "InvalidAccessKeyId", List, "Failed: its store does not know the access key"),
-            (301, "PermanentRedirect", List, "Failed: its bucket is in another region"),
+            (301, "PermanentRedirect", List, "Failed: its bucket is in another region or under another address (301"),
             (412, "PreconditionFailed", Read, "Changed: it changed after it was listed (its ETag"),
             (416, "InvalidRange", Read, "Changed: it changed after it was listed (it is shorter"),
             (503, "SlowDown", Read, "again"),

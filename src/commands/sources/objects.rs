@@ -27,6 +27,11 @@ pub(super) struct Passed {
 }
 
 impl Passed {
+    /// Whether it has the same name, and is another: a web server's file with another query.
+    fn is_called_like(&self, other: &Location) -> bool {
+        self.location != *other && self.location.to_string() == other.to_string()
+    }
+
     fn is_match(&self, other: &Location) -> bool {
         let here = self.location.scheme == other.scheme && self.location.bucket == other.bucket;
         here && match &self.glob {
@@ -45,6 +50,11 @@ impl Listing {
         let Some(stores) = self.stores.clone() else {
             return Some(self.source(missing("no store is at hand".to_owned()), true));
         };
+        if location.scheme.is_web() && self.passed.iter().any(|passed| passed.is_called_like(&location)) {
+            let why = "another one that differs only in its query was named before, and their lines would be taken for \
+                       those of one log: load each in a run of its own, with its own --source-name";
+            return Some(self.source(missing(why.to_owned()), true));
+        }
         let found = match location.is_prefix() {
             true => Err(None),
             false => stores.look(&location).map_err(Some),
