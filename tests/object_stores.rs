@@ -435,3 +435,13 @@ fn signed_requests_are_not_sent_on() {
     assert!(failure.why.contains("a redirect is not followed with our keys"), "{failure:?}");
     assert!(other.seen().is_empty());
 }
+
+#[test]
+fn a_server_that_ignores_ranges_is_told_of() {
+    let server = WebServer::start(|number, _| {
+        let answer = Answer::of(200, "0123456789").header("last-modified", "Fri, 01 Mar 2024 12:00:00 GMT");
+        Answer { cut_after: (number == 1).then_some(4), ..answer }
+    });
+    let failure = read_all(&stores(&server).look(&at("s3://b/k")).unwrap(), 0).unwrap_err();
+    assert!(failure.why.contains("does not give the rest alone"), "{failure:?}");
+}

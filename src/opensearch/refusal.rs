@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::address::Address;
+use super::address::{Address, masked};
 use super::client::Head;
 use crate::aws::Complaint;
 use crate::error::Error;
@@ -88,7 +88,8 @@ impl Refusal {
         match self.status {
             300..=399 => {
                 let to = match &self.location {
-                    Some(location) => format!(" to {}", shown(location)),
+                    // Its query may hold a token.
+                    Some(location) => format!(" to {}", shown(&masked(location.split('?').next().unwrap_or_default()))),
                     None => String::new(),
                 };
                 Error::failed(format!("{cannot}: the server redirects{to} (HTTP {})", self.status))

@@ -106,7 +106,19 @@ pub fn decide(trouble: &Trouble, task: Task) -> Verdict {
         )),
         // A page that cannot be read is asked for again, in case it was cut.
         Trouble::Odd(why) if task == Task::List => Verdict::Again(format!("an answer that is no listing: {why}"), None),
-        Trouble::Odd(why) => failed(format!("the store's answer cannot be used: {why}")),
+        Trouble::Odd(why) => {
+            // In object_store's words; the two that web servers give rise to have a way out.
+            let hint = match why.as_str() {
+                why if why.contains("Content-Length") => {
+                    "; the server does not say how long it is: `curl -sSf URL | loghaul load -` takes it as it comes"
+                }
+                why if why.contains("non-partial") => {
+                    "; it was cut, and the server does not give the rest alone: download it, then load the file"
+                }
+                _ => "",
+            };
+            failed(format!("the store's answer cannot be used: {why}{hint}"))
+        }
         Trouble::Final(failure) => Verdict::GiveUp(failure.clone()),
         Trouble::Another(how) => changed(how),
     }
@@ -151,7 +163,7 @@ fn refused(refusal: &Refusal, task: Task) -> Verdict {
         (404, _) if task == Task::List => failed(format!("there is nothing to list ({refusal}): see --endpoint-url")),
         (404 | 410, _) if task == Task::Look => give_up(Kind::Gone, "there is no such object".to_owned()),
         (404 | 410, _) if task == Task::Remove => give_up(Kind::Gone, "it is no longer there".to_owned()),
-        (404 | 410, _) => give_up(Kind::Gone, "it was there when it was listed".to_owned()),
+        (404 | 410, _) => give_up(Kind::Gone, "it was there when it was listed or looked at".to_owned()),
         (412 | 409, _) if task == Task::Remove => {
             give_up(Kind::Changed, "it has changed since it was read, and stays where it is".to_owned())
         }
@@ -208,7 +220,7 @@ mod tests {
         let cases = [
             (404, "NoSuchBucket", List, "Failed: there is no such bucket (404 NoSuchBucket): see its name"),
             (404, "NoSuchKey", Look, "Gone: there is no such object"),
-            (404, "NoSuchKey", Read, "Gone: it was there when it was listed"),
+            (404, "NoSuchKey", Read, "Gone: it was there when it was listed or looked at"),
             (404, "", Read, "Gone:"),
             (
                 403,
