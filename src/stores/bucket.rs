@@ -298,6 +298,13 @@ fn dial(scheme: Scheme, headers: HeaderMap) -> Result<reqwest::Client, Failure> 
         .user_agent(concat!("loghaul/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .https_only(scheme == Scheme::Https)
+        // Many connections carry more than one with many streams.
+        .http1_only()
+        // What is packed in a store stays packed on the way: its length and its parts are those of what lies there.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE_MAX); // an object may take hours; it is silence that is limited
     if !scheme.is_web() {
