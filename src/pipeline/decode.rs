@@ -64,7 +64,7 @@ pub fn decoder<R: Read + Send + 'static>(encoding: Encoding, input: R) -> io::Re
         Encoding::Zstd => {
             let mut decoder = zstd::stream::raw::Decoder::new()?;
             decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-            Box::new(Unpack::new(buffered(input), Zstd { decoder, wanted: ZSTD_FRAME_START_BYTES }))
+            Box::new(Unpack::new(buffered(input), Zstd { decoder, wanted: ZSTD_FRAME_START_BYTES, filled: false }))
         }
     })
 }
@@ -203,6 +203,9 @@ struct Zstd {
     /// How many bytes the decoder is given next: one block, without the header of the next that it asks for, too. Then
     /// a step that fails has unpacked nothing else, and nothing is lost with it.
     wanted: usize,
+    /// The output was filled, so more of the last block may be on its way. It comes before the decoder is given
+    /// anything: what it hands out in a step that fails is lost.
+    filled: bool,
 }
 
 /// Enough for the decoder to tell how long the frame's header is (ZSTD_startingInputLength).
@@ -212,7 +215,9 @@ const ZSTD_BLOCK_HEADER_BYTES: usize = 3;
 
 impl Unpacker for Zstd {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
-        let mut source = InBuffer::around(&input[..input.len().min(self.wanted)]);
+        let fed = if self.filled { 0 } else { input.len().min(self.wanted) };
+        let room = output.len();
+        let mut source = InBuffer::around(&input[..fed]);
         let mut target = OutBuffer::around(output);
         let end = match self.decoder.run(&mut source, &mut target) {
             Ok(0) => Ok(true),
@@ -222,11 +227,13 @@ impl Unpacker for Zstd {
             }
             Err(error) => Err(zstd_error(&error.to_string())),
         };
+        self.filled = matches!(end, Ok(false)) && target.pos() == room;
         Step { taken: source.pos(), given: target.pos(), end }
     }
 
     fn restart(&mut self, _input: &[u8]) -> io::Result<()> {
         self.wanted = ZSTD_FRAME_START_BYTES;
+        self.filled = false;
         self.decoder.reinit()
     }
 }
