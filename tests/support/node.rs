@@ -1,9 +1,9 @@
 //! [`Node`]: the real OpenSearch that tests share. Each test uses names of its own and deletes what bears them.
 
 use std::collections::BTreeMap;
-use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{process, thread};
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -11,6 +11,9 @@ use ureq::http::Request;
 
 /// The variable with the node's URL, set by `scripts/test`.
 const URL: &str = "LOGHAUL_TEST_OPENSEARCH";
+
+/// How long the shards of a new index may take to start on a busy machine.
+const SHARDS_START: Duration = Duration::from_secs(60);
 
 /// The shared node, and the prefix that all names of one test begin with.
 pub struct Node {
@@ -65,10 +68,24 @@ impl Node {
         (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
+    /// The same, again while shards start: an index that was made this moment is there before its shards are, and until
+    /// then a search in it is answered by 503, "all shards failed".
+    fn ask_started(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let since = Instant::now();
+        loop {
+            let (status, answer) = self.ask(method, path, body);
+            let starting = status == 503 && answer["error"]["type"] == "search_phase_execution_exception";
+            if !starting || since.elapsed() > SHARDS_START {
+                return (status, answer);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The same, where nothing but 200 or 201 will do.
     #[track_caller]
     pub fn get(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, answer) = self.ask(method, path, body);
+        let (status, answer) = self.ask_started(method, path, body);
         assert!(matches!(status, 200 | 201), "{method} {path}: {status} {answer:#}");
         answer
     }
@@ -81,7 +98,7 @@ impl Node {
     /// Documents in an index, by search; 0 where it does not exist.
     pub fn count(&self, index: &str) -> u64 {
         self.refresh();
-        let (status, answer) = self.ask("GET", &format!("/{index}/_count"), None);
+        let (status, answer) = self.ask_started("GET", &format!("/{index}/_count"), None);
         if status == 404 { 0 } else { answer["count"].as_u64().unwrap_or_else(|| panic!("{index}: {answer:#}")) }
     }
 
