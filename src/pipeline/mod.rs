@@ -17,7 +17,7 @@ pub mod head; // the first bytes: identity and format
 mod map; // the mapped file; all unsafe of reading is there
 pub mod parse; // a line -> Record: fields borrowed from the chunk
 pub mod report; // Receipts add up: the law
-pub mod serialize; // a chunk's Records -> Block: documents and where they came from
+pub mod serialize; // a chunk's lines -> Block: documents and where they came from
 pub mod sink; // Blocks go out, Receipts come back
 pub mod skip; // to the place where an earlier run ended
 pub mod source; // Source (what is asked for) -> Input: mapped or streamed

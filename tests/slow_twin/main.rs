@@ -8,7 +8,10 @@ mod rig;
 mod traps;
 mod twin;
 
-use loghaul::pipeline::parse::{Format, guess};
+use loghaul::pipeline::parse::lanes::Portable;
+use loghaul::pipeline::parse::record::WINDOW_BYTES;
+use loghaul::pipeline::parse::timestamp::Days;
+use loghaul::pipeline::parse::{self, Format, guess};
 use loghaul::pipeline::serialize::{Block, FileFacts, Options, Plan, Worker, too_long};
 use loghaul_testdata::{Generator, Options as Shape, Rng, mutate};
 use rig::{IDENTITY, Rig, URI, all_options, outcome};
@@ -160,6 +163,60 @@ fn clean_lines_take_the_common_path() {
             }
         }
     }
+}
+
+/// Loading makes no record of a line on the common path; whoever parses alone gets the one of the general path.
+#[test]
+fn records_of_the_common_path() {
+    for format in Format::ALL {
+        let mut text = odd_log(format, 31, 5_000);
+        for line in lines::handmade() {
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+        }
+        let end = text.len();
+        text.resize(end + WINDOW_BYTES, b' ');
+        let (mut days, mut days_of_the_other) = (Days::new(), Days::new());
+        let (mut common, mut at) = (0, 0);
+        while at < end {
+            let (line, len) = parse::parse_generally(&mut days, format, &text[at..end]);
+            let other = parse::parse_commonly(Portable, &mut days_of_the_other, format, &text[at..]);
+            if let Some((record, other_len)) = other {
+                common += 1;
+                let shown = text[at..at + len].escape_ascii();
+                assert_eq!(len, other_len, "{format} {shown}");
+                let parse::Line::Record(expected) = line else { panic!("{format} {shown}: {line:?}") };
+                assert_eq!(fields(&record), fields(&expected), "{format} {shown}");
+            }
+            at += len;
+        }
+        assert!(common > 3_000, "{format}: {common} on the common path");
+    }
+}
+
+/// All that a record says.
+fn fields<'c>(record: &parse::Record<'c>) -> (i64, [u8; 8], Vec<&'c [u8]>) {
+    let parse::Request::Line { verb, target, version } = record.request else { panic!("a request line: {record:?}") };
+    let spans = [
+        record.line,
+        record.vhost,
+        record.client,
+        record.forwarded,
+        record.ident,
+        record.user,
+        record.time,
+        verb,
+        target,
+        version,
+        record.status,
+        record.bytes,
+        record.referrer,
+        record.agent,
+        record.bytes_in,
+        record.bytes_out,
+        record.extra,
+    ];
+    (record.timestamp.unix, record.timestamp.clock, spans.map(|span| span.of(record.text)).into())
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use super::format::Format;
 use super::malformed::Malformed;
-use super::record::{Dirty, Record, Request, Span};
+use super::record::{Record, Request, Span};
 use super::timestamp::{Days, TIME_BYTES};
 
 /// The line without a carriage return at its end, and without what else is no part of it: NULs, which copytruncate
@@ -71,8 +71,6 @@ pub(super) fn line<'c>(days: &mut Days, format: Format, text: &'c [u8], line: Sp
         bytes_in,
         bytes_out,
         extra,
-        dirty: Dirty::ALL,
-        common_path: false,
     })
 }
 

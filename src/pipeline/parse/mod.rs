@@ -1,12 +1,12 @@
 //! A line becomes a [`Record`]: its fields, borrowed from the chunk. Nothing is copied, nothing is decoded.
 //!
-//! There are two ways through a line, and one result. The *common path* (`common.rs`) takes the lines that nearly all
-//! logs consist of, 32 bytes a step; whatever it does not know it leaves untouched to the *general path*
+//! There are two ways through a line, and one result. The *common path* (`scan.rs`, `common.rs`) takes the lines that
+//! nearly all logs consist of, 32 bytes a step; whatever it does not know it leaves untouched to the *general path*
 //! (`grammar.rs`), which reads like the format and takes everything. They are tested against each other and against
 //! a twin outside of this crate. The facts about the format come from httpd's source: `server/util.c`
 //! (`ap_escape_logitem`) and `modules/loggers/mod_log_config.c`.
 
-mod common; // the common path: wide steps, constant text compared at once
+mod common; // the common path to a Record
 pub mod escape; // undo Apache's escapes
 pub mod format; // which LogFormat a file has
 mod grammar; // the general path: one function per production
@@ -14,6 +14,7 @@ pub mod guess; // which format, or what else, a file holds
 pub mod lanes; // 32 bytes at once: AVX2, or portable
 pub mod malformed; // why a line is no access-log line
 pub mod record; // what a line becomes
+pub(super) mod scan; // the common path's questions: wide steps, constant text compared at once
 pub mod timestamp; // [19/Dec/2020:13:57:26 +0100]
 
 pub use format::Format;

@@ -22,8 +22,9 @@ impl Span {
     /// No place at all.
     pub const NONE: Span = Span { start: 0, end: 0 };
 
+    /// From `start` to `end`, which is not before it and less than 4 GiB.
     #[inline(always)]
-    pub(super) fn new(start: usize, end: usize) -> Span {
+    pub fn new(start: usize, end: usize) -> Span {
         debug_assert!(start <= end);
         Span { start: start as u32, end: end as u32 }
     }
@@ -106,32 +107,4 @@ pub struct Record<'c> {
     pub bytes_out: Span,
     /// What follows the last field and one space. Empty where nothing does.
     pub extra: Span,
-    /// Fields that may hold a quote, a backslash, a control character or a byte above 0x7f.
-    pub dirty: Dirty,
-    /// Whether it came by the common path. Such a record has a request of method (at most 16 bytes), target and
-    /// HTTP/d.d, a status of three digits, and a `text` of [`WINDOW_BYTES`].
-    pub common_path: bool,
-}
-
-/// A set of fields that cannot be copied to JSON as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dirty(pub u8);
-
-impl Dirty {
-    /// Virtual host, client, ident or user.
-    pub const WHO: Dirty = Dirty(1);
-    /// The request's target.
-    pub const TARGET: Dirty = Dirty(2);
-    /// The referrer.
-    pub const REFERRER: Dirty = Dirty(4);
-    /// The agent.
-    pub const AGENT: Dirty = Dirty(8);
-    /// Any field.
-    pub const ALL: Dirty = Dirty(15);
-
-    /// Whether one of `fields` is in the set.
-    #[inline(always)]
-    pub fn has(self, fields: Dirty) -> bool {
-        self.0 & fields.0 != 0
-    }
 }

@@ -71,7 +71,7 @@ impl Days {
     /// Understands `[19/Dec/2020:13:57:26 +0100] "` at the start of `window`; none where it is anything else, or a
     /// second 60, or no time at all: the general path knows those.
     #[inline(always)]
-    pub(super) fn bracketed<L: Lanes>(&mut self, lanes: L, window: &[u8; 32]) -> Option<Timestamp> {
+    pub fn bracketed<L: Lanes>(&mut self, lanes: L, window: &[u8; 32]) -> Option<Timestamp> {
         let slot = window[2] as usize % DAYS;
         if lanes.equal(window, &self.days[slot].pattern) & MASK != MASK {
             self.remember(window)?;

@@ -51,7 +51,7 @@ impl Heads {
         Heads { heads: std::array::from_fn(|_| Head::default()), indices: Vec::new() }
     }
 
-    /// The head for an event, which counts as one document of its index.
+    /// The head for an event.
     #[inline(always)]
     pub(super) fn of(&mut self, plan: &Plan, day: &Day, time: &Timestamp) -> &Head {
         let slot = time.day as usize % DAYS;
@@ -59,9 +59,13 @@ impl Heads {
         if head.serial != day.serial || time.unix.wrapping_sub(head.from) as u64 >= head.seconds {
             self.make(plan, day, time);
         }
-        let head = &self.heads[slot];
-        self.indices[head.index].1 += 1;
-        head
+        &self.heads[slot]
+    }
+
+    /// Counts a document of the index that a head is for.
+    #[inline(always)]
+    pub(super) fn count(&mut self, index: usize) {
+        self.indices[index].1 += 1;
     }
 
     #[cold]

@@ -1,7 +1,8 @@
 //! [`Worker`]: the loop over the lines of a chunk, one per parser thread.
 
 use super::block::{Block, Document, SAMPLE_BYTES_MAX, SAMPLES_MAX, Tally};
-use super::document::{self, COMMON_TAIL_MAX, Context, Scratch};
+use super::common::{self, COMMON_TAIL_MAX, ROOM_BYTES};
+use super::document::{self, Scratch, Source};
 use super::file::FileFacts;
 use super::head::Heads;
 use super::id::Ids;
@@ -9,7 +10,7 @@ use super::json;
 use super::plan::Plan;
 use crate::pipeline::parse::lanes::{Lanes, Portable};
 use crate::pipeline::parse::record::WINDOW_BYTES;
-use crate::pipeline::parse::timestamp::{Days, Timestamp};
+use crate::pipeline::parse::timestamp::Days;
 use crate::pipeline::parse::{self, Format, Line, Malformed};
 
 /// Readable bytes that must follow a line's start before the common path looks at it where it lies. The lines at the
@@ -246,9 +247,6 @@ struct Lines<'c> {
 
 impl Lines<'_> {
     /// The loop. `GENERAL` leaves the common path out.
-    ///
-    /// A record of the common path goes to its writer without meeting the general path's: where the two flow together,
-    /// the compiler gives up keeping its fields in registers, at the price of a third of the speed.
     #[inline(always)]
     fn fill<L: Lanes, const GENERAL: bool>(self, lanes: L, state: &mut State, block: &mut Block) {
         let Lines { plan, file, format, text, end, base, chunk_offset } = self;
@@ -256,29 +254,31 @@ impl Lines<'_> {
         let mut ids = Ids::new(plan.options.ids, file.identity);
         let mut at = 0;
         while at < end {
-            let commonly =
-                if GENERAL { None } else { parse::parse_commonly(lanes, &mut state.days, format, &text[at..]) };
-            let Some((record, len)) = commonly else {
+            let State { days, heads, scratch } = &mut *state;
+            let written = if GENERAL {
+                None
+            } else {
+                let source = Source { plan, file, offset: chunk_offset + (base + at) as u64 };
+                let room = block.bytes.room(ROOM_BYTES).first_chunk_mut().expect("there is as much as wanted");
+                common::write(lanes, format, source, days, heads, &mut ids, scratch, &text[at..], room)
+            };
+            let Some(written) = written else {
                 at += self.line_generally(at, state, &mut ids, &mut counts, block);
                 continue;
             };
-            let time = record.timestamp;
-            if counts.see(plan, &time) {
-                let offset = chunk_offset + (base + at) as u64;
-                let head = state.heads.of(plan, state.days.get(time.day), &time);
-                let id = ids.of(offset, record.line.of(record.text));
+            if counts.see(plan, written.unix) {
                 block.documents.push(Document {
                     start: block.bytes.len() as u32,
                     line_start: (base + at) as u32,
-                    line_bytes: record.line.end,
+                    line_bytes: written.line as u32,
                 });
-                let context = Context { plan, file, head, id, offset };
-                let replaced = document::write_commonly(&record, context, &mut state.scratch, &mut block.bytes);
+                block.bytes.advance(written.bytes);
+                heads.count(written.index);
                 counts.common_path += 1;
-                counts.with_extra += u64::from(!record.extra.is_empty());
-                counts.not_utf8 += u64::from(replaced);
+                counts.with_extra += u64::from(written.extra);
+                counts.not_utf8 += u64::from(written.replaced);
             }
-            at += len;
+            at += written.next;
         }
         assert!(u32::try_from(block.bytes.len()).is_ok(), "a block has less than 4 GiB");
         counts.add_to(block);
@@ -301,16 +301,18 @@ impl Lines<'_> {
         match line {
             Line::Record(record) => {
                 let time = record.timestamp;
-                if counts.see(plan, &time) {
+                if counts.see(plan, time.unix) {
                     let head = state.heads.of(plan, state.days.get(time.day), &time);
+                    let index = head.index;
                     let id = ids.of(offset, record.line.of(record.text));
                     block.documents.push(Document {
                         start: block.bytes.len() as u32,
                         line_start: (base + at) as u32,
                         line_bytes: record.line.end,
                     });
-                    let context = Context { plan, file, head, id, offset };
-                    let replaced = document::write_generally(&record, context, &mut state.scratch, &mut block.bytes);
+                    let source = Source { plan, file, offset };
+                    let replaced = document::write(&record, source, head, id, &mut state.scratch, &mut block.bytes);
+                    state.heads.count(index);
                     counts.with_extra += u64::from(!record.extra.is_empty());
                     counts.not_utf8 += u64::from(replaced);
                 }
@@ -343,14 +345,14 @@ impl Default for Counts {
 impl Counts {
     /// Counts an event as a document, or as outside of what is wanted; tells whether it is wanted.
     #[inline(always)]
-    fn see(&mut self, plan: &Plan, time: &Timestamp) -> bool {
-        if time.unix < plan.wanted.0 || time.unix >= plan.wanted.1 {
+    fn see(&mut self, plan: &Plan, unix: i64) -> bool {
+        if unix < plan.wanted.0 || unix >= plan.wanted.1 {
             self.outside += 1;
             return false;
         }
         self.documents += 1;
-        self.first = self.first.min(time.unix);
-        self.last = self.last.max(time.unix);
+        self.first = self.first.min(unix);
+        self.last = self.last.max(unix);
         true
     }
 
