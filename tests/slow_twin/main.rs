@@ -9,6 +9,8 @@ mod traps;
 mod twin;
 
 use loghaul::pipeline::parse::lanes::Portable;
+#[cfg(target_arch = "x86_64")]
+use loghaul::pipeline::parse::lanes::{Avx2, with_avx2};
 use loghaul::pipeline::parse::record::WINDOW_BYTES;
 use loghaul::pipeline::parse::timestamp::Days;
 use loghaul::pipeline::parse::{self, Format, guess};
@@ -165,6 +167,47 @@ fn clean_lines_take_the_common_path() {
     }
 }
 
+/// The common path sees 4,096 bytes of a line; fields of all lengths end around there.
+#[test]
+fn lines_at_the_end_of_the_window() {
+    for format in Format::ALL {
+        for options in [0, 2] {
+            let mut rig = Rig::new(all_options().remove(options), format);
+            for len in (3_850..4_000).step_by(7).chain(3_980..WINDOW_BYTES + 20) {
+                let long = "a".repeat(len);
+                let vhost = if format.has_vhost() { "www.example.com:80 " } else { "" };
+                let lines = [
+                    format!("{long} 1.2.3.4 - - [T] R"),
+                    format!("{vhost}{long} - - [T] R"),
+                    format!("{vhost}1.2.3.4, {long} - - [T] R"),
+                    format!("{vhost}1.2.3.4, 5.6.7.8, {}, 9 - - [T] R", &long[30..]),
+                    format!("{vhost}1.2.3.4 {long} - [T] R"),
+                    format!("{vhost}1.2.3.4 - {long} [T] R"),
+                    format!("{vhost}1.2.3.4 - - [T] \"GET /{long} HTTP/1.1\" 200 5 \"-\" \"agent\" 1 2"),
+                    format!("{vhost}1.2.3.4 - - [T] \"GET / HTTP/1.1\" 200 5 \"{long}\" \"agent\" 1 2"),
+                    format!("{vhost}1.2.3.4 - - [T] \"GET / HTTP/1.1\" 200 5 \"-\" \"{long}\" 1 2"),
+                    format!("{vhost}1.2.3.4 - - [T] \"GET / HTTP/1.1\" 200 5 \"-\" \"agent\" 1 2 {long}"),
+                ];
+                let lines = lines.map(|line| {
+                    line.replace("[T]", "[19/Dec/2020:13:57:26 +0100]")
+                        .replace(" R", " \"GET / HTTP/1.1\" 200 5 \"-\" \"agent\" 1 2")
+                });
+                rig.check((lines.join("\n") + "\n").as_bytes(), 11);
+            }
+        }
+    }
+}
+
+/// Constant fields of kilobytes are left to the general path.
+#[test]
+fn tails_of_kilobytes() {
+    for bytes in [100, 6_000, 7_000, 70_000] {
+        let fields = vec![("x".to_owned(), "y".repeat(bytes))];
+        let mut rig = Rig::new(Options { fields, ..all_options().remove(0) }, Format::Combined);
+        rig.check(&odd_log(Format::Combined, 17, 100), 5);
+    }
+}
+
 /// Loading makes no record of a line on the common path; whoever parses alone gets the one of the general path.
 #[test]
 fn records_of_the_common_path() {
@@ -180,9 +223,13 @@ fn records_of_the_common_path() {
         let (mut common, mut at) = (0, 0);
         while at < end {
             let (line, len) = parse::parse_generally(&mut days, format, &text[at..end]);
-            let other = parse::parse_commonly(Portable, &mut days_of_the_other, format, &text[at..]);
-            if let Some((record, other_len)) = other {
-                common += 1;
+            let others = [
+                parse::parse_commonly(Portable, &mut days_of_the_other, format, &text[at..]),
+                #[cfg(target_arch = "x86_64")]
+                by_avx2(&mut days_of_the_other, format, &text[at..]),
+            ];
+            common += usize::from(others[0].is_some());
+            for (record, other_len) in others.into_iter().flatten() {
                 let shown = text[at..at + len].escape_ascii();
                 assert_eq!(len, other_len, "{format} {shown}");
                 let parse::Line::Record(expected) = line else { panic!("{format} {shown}: {line:?}") };
@@ -192,6 +239,11 @@ fn records_of_the_common_path() {
         }
         assert!(common > 3_000, "{format}: {common} on the common path");
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn by_avx2<'c>(days: &mut Days, format: Format, text: &'c [u8]) -> Option<(parse::Record<'c>, usize)> {
+    with_avx2(Avx2::detect()?, |avx2| parse::parse_commonly(avx2, days, format, text))
 }
 
 /// All that a record says.

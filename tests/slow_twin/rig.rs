@@ -13,7 +13,7 @@ pub const URI: &str = "/var/log/\"odd\" name.log";
 pub fn all_options() -> Vec<Options> {
     let ingestion_timestamp = "2021-02-03T04:05:06Z".to_owned();
     let default = Options { ingestion_timestamp, keep_malformed: true, ..Options::default() };
-    let pattern = |pattern| IndexPattern::new(pattern).expect("a good pattern");
+    let pattern = |pattern: &str| IndexPattern::new(pattern).expect("a good pattern");
     vec![
         default.clone(),
         Options { documents_only: true, ids: IdMode::None, with_extra: true, ..default.clone() },
@@ -29,13 +29,13 @@ pub fn all_options() -> Vec<Options> {
             ..default.clone()
         },
         Options {
-            ids: IdMode::None,
-            index: pattern("all"),
+            // A long name, and one that changes within a day: so do names that only unwanted events would have.
+            index: pattern(&format!("{}-%Y.%m.%d-%H", "a".repeat(200))),
             since: Some(1_000_000_000),
             until: Some(1_709_251_200),
             ..default.clone()
         },
-        Options { schema: Schema::Ecs, ..default.clone() },
+        Options { schema: Schema::Ecs, ids: IdMode::None, ..default.clone() },
         Options {
             schema: Schema::Ecs,
             documents_only: true,

@@ -22,7 +22,7 @@ pub fn stages(bench: &Bench) -> Result<Part, Failure> {
         let row = told["rows"].as_array().into_iter().flatten().find(|row| row["name"] == "parse_serialize");
         format!("{:.0} ns a line", row.and_then(|row| row["ns_per_line"].as_f64()).unwrap_or(0.0))
     };
-    part.add("parse, combined", "GB/s", speed(&told, "parse")?, Goal::None, String::new());
+    part.add("parse to records, combined", "GB/s", speed(&told, "parse")?, Goal::None, String::new());
     part.add("parse and serialize, combined", "GB/s", speed(&told, "parse_serialize")?, Goal::AtLeast(2.5), ns(&told));
     let share = told["common_path_share"].as_f64().unwrap_or(0.0) * 100.0;
     for kind in Kind::ALL {

@@ -1,7 +1,6 @@
 //! [`Record`]: the fields of one line, as places in the text they came from.
 //!
-//! Places, not slices: a field that is copied 32 bytes a step needs the text behind it too. They are counted from the
-//! start of the line, so that they stay small.
+//! Places, not slices: they are counted from the start of the line, so that they stay small.
 
 use super::timestamp::Timestamp;
 
@@ -73,7 +72,7 @@ pub enum Request {
 /// The fields of one access-log line as they are written: quotes around them left out, escapes still in them.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'c> {
-    /// What the spans point into: from the line's first byte on, with whatever comes behind the line.
+    /// What the spans point into: from the line's first byte on, perhaps with what comes behind the line.
     pub text: &'c [u8],
     /// The whole line without its end and without NULs or a byte-order mark before it.
     pub line: Span,

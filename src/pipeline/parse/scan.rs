@@ -1,8 +1,8 @@
 //! What the common path asks of a line, one question a function: where a word or a quoted field ends, whether the text
 //! that must be there is there. 32 bytes a step; none is the answer for whatever is not of the common kind.
 //!
-//! Only the fields whose length nobody knows are searched for their end (client, user, target, referrer, agent); all
-//! else follows from text that must be there and is compared at once, in a register. A field with a byte that JSON
+//! Only the fields whose length nobody knows are searched for their end (words, target, referrer, agent); all else
+//! follows from text that must be there and is compared at once, in a register. A field with a byte that JSON
 //! cannot take as it is ("dirty") is walked by a cold function.
 //!
 //! The questions are put together twice: by `common` to a [`Record`](super::Record), by the serializer to a document.

@@ -1,16 +1,16 @@
 //! The common path of parse and serialize at once: a line becomes a document while it is looked at.
 //!
-//! The bytes that are loaded to find the end of a field are stored where the field goes, 32 a step, and so read once;
-//! what was stored too much is covered by what comes next. Constant text goes out in one piece. What is asked of a line
-//! is in [`scan`]; whatever is not of the common kind gives none, and the general path looks at the line again from its
-//! start. A `Record` between the two, as the general path has it, would cost a third of the speed: its many places do
-//! not fit in registers.
+//! The bytes that are loaded to find the end of target, referrer and agent are stored where the field goes, 32 a step,
+//! and so read once; what was stored too much is covered by what comes next. Constant text goes out in one piece. What
+//! is asked of a line is in [`scan`]; whatever is not of the common kind gives none, and the general path looks at the
+//! line again from its start. A `Record` between the two, as the general path has it, would cost a third of the speed:
+//! its many places do not fit in registers.
 //!
 //! Before you change this: a document written here must be the one that the general path writes. The tests compare
-//! both on every line they know, and they also check that more than 99.9 % of a real log comes this way: a wrong
-//! constant here costs speed, not truth.
+//! both on every line they know, and check that clean lines come this way: a question that is asked wrongly costs speed,
+//! not truth, but a place that is counted wrongly costs truth.
 
-use super::document::{Scratch, Source, dirty_field, wanted_fields};
+use super::document::{Origin, Scratch, field_value, wanted_fields};
 use super::file::TAIL_BYTES;
 use super::head::{HEAD_BYTES, Heads};
 use super::id::Ids;
@@ -25,7 +25,7 @@ use crate::pipeline::parse::timestamp::{Days, TIME_BYTES};
 /// time as `message`), and for all keys and constants. With a size that is known, the check of each store is one
 /// compare.
 pub const ROOM_BYTES: usize = 64 * 1024;
-pub(super) type Room = [u8; ROOM_BYTES];
+type Room = [u8; ROOM_BYTES];
 
 /// The longest tail that the common path takes, in bytes.
 pub(super) const COMMON_TAIL_MAX: usize = 6 * 1024;
@@ -36,7 +36,7 @@ const _: () = assert!(WINDOW_BYTES * 12 + COMMON_TAIL_MAX + KEYS_MAX < ROOM_BYTE
 /// A line that became a document.
 #[derive(Clone, Copy)]
 pub(super) struct Written {
-    /// Bytes of the document, action line included.
+    /// Bytes of the document, action line included; 0 where its event is outside of what is wanted.
     pub(super) bytes: usize,
     /// Bytes of the line without its end, and with it.
     pub(super) line: usize,
@@ -54,14 +54,13 @@ pub(super) struct Written {
 /// Writes action line and document of the line at the start of `text`, or gives none if the line, or what stands where
 /// a line is wanted, is not of the common kind. What comes behind the line is read too, but never changes the result.
 ///
-/// # Panics
-/// If the file's tail is longer than [`COMMON_TAIL_MAX`].
+/// The file's tail must not be longer than [`COMMON_TAIL_MAX`].
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // values in registers: a reference to them all would force them into memory
 pub(super) fn write<L: Lanes>(
     lanes: L,
     format: Format,
-    source: Source,
+    origin: Origin,
     days: &mut Days,
     heads: &mut Heads,
     ids: &mut Ids,
@@ -69,7 +68,7 @@ pub(super) fn write<L: Lanes>(
     text: &[u8],
     room: &mut Room,
 ) -> Option<Written> {
-    let Source { plan, file, .. } = source;
+    let Origin { plan, file, .. } = origin;
     let text: &Window = text.first_chunk()?;
 
     let Who { vhost, client, forwarded, ident, user, bracket } = scan::who(lanes, format, text)?;
@@ -194,9 +193,13 @@ pub(super) fn write<L: Lanes>(
     }
 
     let (line, next, extra) = scan::line_end(text, at, format)?;
+    let written = Written { bytes: 0, line, next, unix: time.unix, index, extra: !extra.is_empty(), replaced };
+    if !plan.wants(time.unix) {
+        return Some(written);
+    }
     if !plan.plain {
         let time = Span::new(bracket + 1, bracket + 1 + TIME_BYTES);
-        let (at, lossy) = wanted_fields_here(source, text, [extra, time, Span::new(0, line)], out.room, out.at);
+        let (at, lossy) = wanted_fields_here(origin, text, [extra, time, Span::new(0, line)], out.room, out.at);
         (out.at, replaced) = (at, replaced | lossy);
     }
     if file.tail_len <= TAIL_BYTES {
@@ -204,26 +207,37 @@ pub(super) fn write<L: Lanes>(
     } else {
         out.extend(&file.tail);
     }
-    if let (Some(at), Some(id)) = (id_at, ids.of(source.offset, &text[..line])) {
+    // Late, so exactly: the document is there already.
+    if let Some(at) = id_at
+        && let Some(id) = ids.of(origin.offset, &text[..line])
+    {
         out.store(at, &id.characters());
     }
-    Some(Written { bytes: out.at, line, next, unix: time.unix, index, extra: !extra.is_empty(), replaced })
+    Some(Written { bytes: out.at, replaced, ..written })
 }
 
-/// Like all that is called from here, it takes and gives values: a reference to what the caller works with would force
-/// that into memory for every line.
+/// Writes a field that is not clean. Like all that is called from here, it takes and gives values: a reference to what
+/// the caller works with would force that into memory for every line.
+#[cold]
 #[inline(never)]
-fn wanted_fields_here(source: Source, text: &Window, fields: [Span; 3], room: &mut Room, at: usize) -> (usize, bool) {
+fn dirty_field(room: &mut Room, at: usize, scratch: &mut Scratch, field: &[u8]) -> (usize, bool) {
+    let mut out = Out { room, at };
+    let replaced = field_value(scratch, field, &mut |bytes| out.extend(bytes));
+    (out.at, replaced)
+}
+
+#[inline(never)]
+fn wanted_fields_here(origin: Origin, text: &Window, fields: [Span; 3], room: &mut Room, at: usize) -> (usize, bool) {
     let mut out = Out { room, at };
     let [extra, time, line] = fields.map(|field| field.of(text));
-    let replaced = wanted_fields(source, extra, time, line, &mut |bytes| out.extend(bytes));
+    let replaced = wanted_fields(origin, extra, time, line, &mut |bytes| out.extend(bytes));
     (out.at, replaced)
 }
 
 /// A place in the room.
-pub(super) struct Out<'b> {
-    pub(super) room: &'b mut Room,
-    pub(super) at: usize,
+struct Out<'b> {
+    room: &'b mut Room,
+    at: usize,
 }
 
 impl Out<'_> {
@@ -257,7 +271,8 @@ impl Out<'_> {
     }
 
     /// Copies the clean field that starts at `start`, and looks for its end: the first stop. Those of the 32 bytes at
-    /// `seen`, which is at most so far before, are known. Gives the place of the end, if there is one in the window.
+    /// `seen`, which is at most so far before, are known, and are none before `start`. Gives the place of the end, if
+    /// there is one in the window.
     #[inline(always)]
     fn copy_until<L: Lanes>(
         &mut self,
@@ -268,6 +283,7 @@ impl Out<'_> {
         lanes: L,
         find: impl Fn(L, &[u8; 32]) -> u32,
     ) -> Option<usize> {
+        debug_assert!(seen <= start && start <= seen + 32);
         self.store::<32>(self.at, load(text, start)?);
         while stops == 0 {
             seen += 32; // a constant: the next load does not wait for this one
@@ -276,6 +292,7 @@ impl Out<'_> {
             self.store::<32>(self.at + (seen - start), &block);
         }
         let end = seen + stops.trailing_zeros() as usize;
+        debug_assert!(end >= start);
         self.at += end - start;
         Some(end)
     }
@@ -286,6 +303,7 @@ impl Out<'_> {
     fn copy<const N: usize>(&mut self, text: &Window, field: Span) {
         let start = field.start as usize;
         let len = field.len();
+        // Behind each such field stands a time, whose 62 bytes were looked at.
         let within = "a field lies well inside of the window";
         self.store::<N>(self.at, load(text, start).expect(within));
         let mut done = N;
@@ -298,7 +316,7 @@ impl Out<'_> {
 
     /// Adds exactly `bytes`.
     #[inline]
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    fn extend(&mut self, bytes: &[u8]) {
         self.room[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();
     }

@@ -5,7 +5,6 @@
 use std::io::Write;
 
 use super::buffer::Buffer;
-use super::common::{Out, Room};
 use super::file::FileFacts;
 use super::head::Head;
 use super::id::Id;
@@ -22,20 +21,11 @@ pub(super) struct Scratch {
 
 /// Where a line is from, and what its document looks like.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'p> {
+pub(super) struct Origin<'p> {
     pub(super) plan: &'p Plan,
     pub(super) file: &'p FileFacts,
     /// Where the line starts in the file.
     pub(super) offset: u64,
-}
-
-/// Writes a field that is not clean, for the common path.
-#[cold]
-#[inline(never)]
-pub(super) fn dirty_field(room: &mut Room, at: usize, scratch: &mut Scratch, field: &[u8]) -> (usize, bool) {
-    let mut out = Out { room, at };
-    let replaced = field_value(scratch, field, &mut |bytes| out.extend(bytes));
-    (out.at, replaced)
 }
 
 /// Whether a field is the inside of its JSON string as it is. Without a branch for each byte, so that the compiler looks at
@@ -46,7 +36,7 @@ fn is_clean(field: &[u8]) -> bool {
 }
 
 /// The inside of the JSON string for a field as it is written. Tells whether something was replaced.
-fn field_value(scratch: &mut Scratch, field: &[u8], put: &mut impl FnMut(&[u8])) -> bool {
+pub(super) fn field_value(scratch: &mut Scratch, field: &[u8], put: &mut impl FnMut(&[u8])) -> bool {
     match escape::undo(&mut scratch.decoded, field) {
         Some(text) => {
             json::escape_str(text, put);
@@ -58,13 +48,13 @@ fn field_value(scratch: &mut Scratch, field: &[u8], put: &mut impl FnMut(&[u8]))
 
 /// The fields that only some want: `extra`, `timestamp`, `message`, `log.offset`. All as they are written.
 pub(super) fn wanted_fields(
-    source: Source,
+    origin: Origin,
     extra: &[u8],
     time: &[u8],
     line: &[u8],
     put: &mut impl FnMut(&[u8]),
 ) -> bool {
-    let options = &source.plan.options;
+    let options = &origin.plan.options;
     let mut replaced = false;
     let mut string = |wanted: bool, field: Field, value: &[u8]| {
         if wanted {
@@ -84,7 +74,7 @@ pub(super) fn wanted_fields(
         put(b"\":");
         let mut digits = [0; 20];
         let mut rest = &mut digits[..];
-        write!(rest, "{}", source.offset).expect("no number is longer");
+        write!(rest, "{}", origin.offset).expect("no number is longer");
         let left = rest.len();
         put(&digits[..20 - left]);
     }
@@ -96,13 +86,13 @@ pub(super) fn wanted_fields(
 #[inline(never)]
 pub(super) fn write(
     record: &Record,
-    source: Source,
+    origin: Origin,
     head: &Head,
     id: Option<Id>,
     scratch: &mut Scratch,
     buffer: &mut Buffer,
 ) -> bool {
-    let Source { plan, file, .. } = source;
+    let Origin { plan, file, .. } = origin;
     let text = record.text;
     let start = buffer.len();
     buffer.extend_from_slice(&head.bytes[..head.len]);
@@ -170,7 +160,7 @@ pub(super) fn write(
     number(buffer, schema::BYTES_IN, record.bytes_in);
     number(buffer, schema::BYTES_OUT, record.bytes_out);
     let [extra, time, line] = [record.extra, record.time, record.line].map(|field| field.of(text));
-    replaced |= wanted_fields(source, extra, time, line, &mut |bytes| buffer.extend_from_slice(bytes));
+    replaced |= wanted_fields(origin, extra, time, line, &mut |bytes| buffer.extend_from_slice(bytes));
     buffer.extend_from_slice(&file.tail[..file.tail_len]);
     replaced
 }

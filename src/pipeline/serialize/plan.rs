@@ -98,10 +98,10 @@ impl Piece {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) options: Options,
-    /// Whether documents have only the fields that the common path knows.
+    /// Whether documents have only the fields that most want.
     pub(super) plain: bool,
     /// Events that are wanted: from (included), until (not included).
-    pub(super) wanted: (i64, i64),
+    wanted: (i64, i64),
     /// `","ident":"-","auth":"-","verb":"`
     pub(super) nobody: Piece,
     /// `","ident":"`
@@ -176,6 +176,12 @@ impl Plan {
     /// What the plan was made of.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Whether an event of that time, in seconds since 1970-01-01T00:00:00Z, is wanted.
+    #[inline(always)]
+    pub(super) fn wants(&self, unix: i64) -> bool {
+        (self.wanted.0..self.wanted.1).contains(&unix)
     }
 
     /// The end of every document of a source: `,"@ingestion_timestamp":"…",…}` and the newline.

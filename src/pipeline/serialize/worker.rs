@@ -2,7 +2,7 @@
 
 use super::block::{Block, Document, SAMPLE_BYTES_MAX, SAMPLES_MAX, Tally};
 use super::common::{self, COMMON_TAIL_MAX, ROOM_BYTES};
-use super::document::{self, Scratch, Source};
+use super::document::{self, Origin, Scratch};
 use super::file::FileFacts;
 use super::head::Heads;
 use super::id::Ids;
@@ -258,9 +258,9 @@ impl Lines<'_> {
             let written = if GENERAL {
                 None
             } else {
-                let source = Source { plan, file, offset: chunk_offset + (base + at) as u64 };
+                let origin = Origin { plan, file, offset: chunk_offset + (base + at) as u64 };
                 let room = block.bytes.room(ROOM_BYTES).first_chunk_mut().expect("there is as much as wanted");
-                common::write(lanes, format, source, days, heads, &mut ids, scratch, &text[at..], room)
+                common::write(lanes, format, origin, days, heads, &mut ids, scratch, &text[at..], room)
             };
             let Some(written) = written else {
                 at += self.line_generally(at, state, &mut ids, &mut counts, block);
@@ -310,8 +310,8 @@ impl Lines<'_> {
                         line_start: (base + at) as u32,
                         line_bytes: record.line.end,
                     });
-                    let source = Source { plan, file, offset };
-                    let replaced = document::write(&record, source, head, id, &mut state.scratch, &mut block.bytes);
+                    let origin = Origin { plan, file, offset };
+                    let replaced = document::write(&record, origin, head, id, &mut state.scratch, &mut block.bytes);
                     state.heads.count(index);
                     counts.with_extra += u64::from(!record.extra.is_empty());
                     counts.not_utf8 += u64::from(replaced);
@@ -346,7 +346,7 @@ impl Counts {
     /// Counts an event as a document, or as outside of what is wanted; tells whether it is wanted.
     #[inline(always)]
     fn see(&mut self, plan: &Plan, unix: i64) -> bool {
-        if unix < plan.wanted.0 || unix >= plan.wanted.1 {
+        if !plan.wants(unix) {
             self.outside += 1;
             return false;
         }
