@@ -14,6 +14,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -179,10 +180,9 @@ fn kill_in_batch(proxy: &FaultProxy, number: u64, fault: Fault, moment: Moment, 
 fn after_stored(load: &mut Load, ledger: &Path, times: u64) {
     load.until("a ledger", || ledger.exists());
     let connection = Connection::open(ledger).expect("the ledger can be read");
-    let version = || connection.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).expect("a number");
-    let (mut last, mut seen) = (version(), 0);
+    let (mut last, mut seen) = (version(&connection), 0);
     load.until("watermarks", || {
-        let now = version();
+        let now = version(&connection);
         seen += u64::from(now != last);
         last = now;
         seen >= times
@@ -190,8 +190,16 @@ fn after_stored(load: &mut Load, ledger: &Path, times: u64) {
     load.signal(Signal::KILL);
 }
 
-/// The ledger's write lock, held by us, and how long the dead letters were then.
+/// Changes whenever somebody else has written to the ledger.
+fn version(ledger: &Connection) -> i64 {
+    ledger.query_row("PRAGMA data_version", [], |row| row.get(0)).expect("a number")
+}
+
+/// The ledger's write lock, held by us.
 type Held = Arc<Mutex<Option<Connection>>>;
+
+/// The program stops when the ledger is locked for ten seconds.
+const HELD_AT_MOST: Duration = Duration::from_secs(2);
 
 /// At the N-th batch, before the node sees it, takes the ledger's write lock.
 fn hold_ledger_after(proxy: &FaultProxy, number: u64, ledger: &Path) -> Held {
@@ -206,7 +214,7 @@ fn hold_ledger_after(proxy: &FaultProxy, number: u64, ledger: &Path) -> Held {
             Moment::Arrived,
             Arc::new(move || {
                 let connection = Connection::open(&ledger).expect("the ledger can be opened");
-                connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a time-out");
+                connection.busy_timeout(Duration::from_secs(10)).expect("a time-out");
                 connection.execute_batch("BEGIN IMMEDIATE").expect("the ledger can be locked");
                 *lock.lock().unwrap() = Some(connection);
             }),
@@ -218,8 +226,22 @@ fn hold_ledger_after(proxy: &FaultProxy, number: u64, ledger: &Path) -> Held {
 /// Kills it once there are dead letters that the ledger, which we hold, cannot know of.
 fn after_letters(load: &mut Load, typed: &Typed<'_>, held: &Held) {
     load.until("the ledger to be held", || held.lock().unwrap().is_some());
+    let connection = held.lock().unwrap().take().expect("just seen");
     let bytes = || fs::metadata(typed.dead_letters()).map_or(0, |metadata| metadata.len());
-    let before = bytes();
-    load.until("dead letters", || bytes() > before);
+    loop {
+        // What it knows cannot change while we hold it. Letters are synced, and then it is waited for.
+        let known = connection.query_row("SELECT max(dead_letters_bytes) FROM runs", [], |row| row.get::<_, i64>(0));
+        let known = known.expect("a number").cast_unsigned();
+        let since = Instant::now();
+        load.until("dead letters", || bytes() > known || since.elapsed() > HELD_AT_MOST);
+        if bytes() > known {
+            break;
+        }
+        // Whatever waits for the ledger has no letters: let it be stored, and hold the ledger again.
+        connection.execute_batch("ROLLBACK").expect("the lock can be let go");
+        let last = version(&connection);
+        load.until("a watermark", || version(&connection) != last);
+        connection.execute_batch("BEGIN IMMEDIATE").expect("the ledger can be locked again");
+    }
     load.signal(Signal::KILL);
 }
